@@ -1,0 +1,40 @@
+"""Choosing an estimator by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from har.errors import ConfigError
+from har.pose.blazepose import BlazePose
+from har.records import Frame, Pose
+
+
+class Estimator(Protocol):
+    """One camera's pose estimator."""
+
+    def estimate(self, frame: Frame) -> tuple[Pose, ...]:
+        """Find everybody's COCO-17 joints, in pixels."""
+        ...
+
+    def close(self) -> None:
+        """Give its resources back."""
+        ...
+
+
+def open_estimator(name: str, *, max_people: int) -> Estimator:
+    """Open a pose estimator for one camera.
+
+    Args:
+        name: "blazepose", or the path of a MediaPipe `.task` file of one's own.
+        max_people: most people looked for in a frame.
+
+    Raises:
+        ConfigError: no such estimator.
+        WeightsError: its weights are missing or refused.
+    """
+    if name == "blazepose":
+        return BlazePose(max_people=max_people)
+    if name.endswith(".task"):
+        return BlazePose(Path(name).expanduser(), max_people=max_people)
+    raise ConfigError(f"pose estimator {name!r} is not known. Use blazepose or the path of a .task file.")
