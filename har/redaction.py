@@ -31,7 +31,7 @@ def redact(url: str) -> str:
 def scrub(text: str, url: str) -> str:
     """Give the text with every secret of this address, and any other `user:password@`, replaced by `***`.
 
-    For messages written by somebody else (FFmpeg, the MQTT client, the database) that may quote the address or parts of it.
+    For messages written by others (FFmpeg, the MQTT client, the database) that may quote the address or parts of it.
     """
     text = text.replace(url, redact(url))
     for secret in sorted(_secrets(url), key=len, reverse=True):
