@@ -12,6 +12,7 @@ from har.records import FloatArray
 
 MAX_GAP_S = 0.5
 """Longest hole to fill: a limb moves about one limb's length in that time; across more the line would be invented."""
+CLOCK_ERROR_S = 1e-6  # sums of float steps; times nearer than this are the same time
 MIN_POSE_JOINTS = 6
 """Fewer joints than these are no pose to judge an action from (the face alone has five)."""
 FRAME_MARGIN = 0.15
@@ -62,7 +63,7 @@ def resample(
     half_step_s = 0.5 / rate_hz
     first_s = end_s - (n_frames - 1) / rate_hz
     begin = int(np.searchsorted(time_s, first_s - max(max_gap_s, half_step_s), side="left"))
-    stop = int(np.searchsorted(time_s, end_s, side="right"))
+    stop = int(np.searchsorted(time_s, end_s + CLOCK_ERROR_S, side="right"))
     grid_s = first_s + np.arange(n_frames) / rate_hz
     grid_s[-1] = end_s
     if begin == stop:
@@ -122,8 +123,8 @@ def _interpolate(
     index = np.arange(n_given)[:, None]
     last_seen = np.maximum.accumulate(np.where(seen, index, -1), axis=0)
     next_seen = np.minimum.accumulate(np.where(seen, index, n_given)[::-1], axis=0)[::-1]
-    at_or_before = np.searchsorted(time_s, grid_s, side="right") - 1  # (n,), -1 before the first frame
-    at_or_after = np.searchsorted(time_s, grid_s, side="left")  # (n,), T after the last frame
+    at_or_before = np.searchsorted(time_s, grid_s + CLOCK_ERROR_S, side="right") - 1  # (n,), -1 before the first frame
+    at_or_after = np.searchsorted(time_s, grid_s - CLOCK_ERROR_S, side="left")  # (n,), T after the last frame
     before = np.where(at_or_before[:, None] >= 0, last_seen[at_or_before], -1)  # (n, V)
     after = np.where(at_or_after[:, None] < n_given, next_seen[np.minimum(at_or_after, n_given - 1)], n_given)
     before_s = np.where(before >= 0, time_s[before], -np.inf)
@@ -133,6 +134,7 @@ def _interpolate(
     filled = span_s <= max_gap_s
     share = np.zeros(before.shape)
     np.divide(grid_s[:, None] - before_s, span_s, out=share, where=filled & (span_s > 0))
+    np.clip(share, 0, 1, out=share)
     near_before = ~filled & (grid_s[:, None] - before_s <= half_step_s)
     near_after = ~filled & ~near_before & (after_s - grid_s[:, None] <= half_step_s)
     share[near_after] = 1
@@ -175,10 +177,9 @@ def normalise(joints: FloatArray, *, layout: str = "coco17") -> FloatArray:
     hips, hips_seen = _middle(xy, seen, list(shape.centre))
     centre, sides = _boxes(joints, seen)
     origin = _first(hips, hips_seen)
-    never = ~hips_seen.any(axis=-1)
+    never = np.asarray(~hips_seen.any(axis=-1))
     if never.any():
-        any_seen: npt.NDArray[np.bool_] = np.asarray(seen.any(axis=-1))
-        origin = np.where(never[..., None], _first(centre, any_seen), origin)
+        origin = np.where(never[..., None], _first(centre, np.asarray(seen.any(axis=-1))), origin)
     length = _body_length(xy, seen, hips, hips_seen, sides, shape)
 
     usable = seen & (length > 0)[..., None, None]
