@@ -1,0 +1,1 @@
+"""MQTT: topics, bodies, the broker, and a publisher that loses no alert."""
