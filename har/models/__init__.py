@@ -1,0 +1,1 @@
+"""The action network, the risk model and the bundle that carries both."""

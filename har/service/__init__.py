@@ -1,0 +1,1 @@
+"""The running service: the pipeline, the processes of the cameras, the wiring."""

@@ -1,0 +1,316 @@
+"""From danger scores to events: suspicion at once, an alert after confirmation, one alert per incident.
+
+One `DangerRule` watches one person. Suspicion comes from the risk model and is published as a danger event at once.
+It becomes an alert when the person is still down a few seconds later, or was lost low and did not leave through an
+edge. Getting up ends the danger without an alert. The floor timer needs no classifier: hips and head near the lowest
+point, counted from the first time seen so. All times are capture times.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from har.records import AlertEvent, AlertKind, DangerEvent, DangerKind, Event, Phase, Posture, Priority, Risk
+
+# A body counts as down with the trunk nearer to level than this (50 degrees; the published fixed rules use 45-60).
+_LEVEL_TRUNK = 0.28
+_UPRIGHT_TRUNK = 0.2
+# Shoulders this far under where they were before the fall: sitting down on a chair lowers them by 0.2-0.25.
+_DOWN_DROP = 0.33
+_UP_DROP = 0.22
+_WIDE_BOX = 1.1
+# Nobody loses more than this of the way down by crouching or sitting: for a person lost on the way.
+_LOST_DROP = 0.15
+_PRIORITY_RANK: dict[Priority, int] = {"low": 0, "medium": 1, "high": 2}
+_KIND_PRIORITY: dict[AlertKind, Priority] = {"fall": "high", "floor": "high", "risk": "medium", "technical": "medium"}
+
+
+@dataclass(frozen=True, slots=True)
+class DangerSettings:
+    """When danger is suspected and when it becomes an alert.
+
+    Attributes:
+        threshold: probability from which danger is suspected.
+        confirm_s: how long somebody must stay down before the alert.
+        down_share: share of that time in which they must have been down.
+        up_s: how long somebody must be up for the danger to end.
+        undecided_s: a suspicion neither confirmed nor ended by then ends.
+        floor_after_s: time low on the floor before a floor alert; 0 for never.
+        floor_gap_s: longest interruption that does not start the floor timer again.
+        timer_every_s: how often an open alert's time on the floor is told.
+    """
+
+    threshold: float = 0.5
+    confirm_s: float = 2.5
+    down_share: float = 0.7
+    up_s: float = 1.0
+    undecided_s: float = 8.0
+    floor_after_s: float = 60.0
+    floor_gap_s: float = 5.0
+    timer_every_s: float = 30.0
+
+
+@dataclass(slots=True)
+class Incident:
+    """One danger of one person, from suspicion to end.
+
+    Attributes:
+        kind: kind told so far; it may rise.
+        since_s: capture time of the suspicion.
+        probability: highest probability so far.
+        told_probability: probability of the last danger event.
+        reason: why, in words.
+        reference_y: height of the shoulders before it began, body lengths.
+        place: where the person was last seen, pixels.
+        body_px: the person's size, pixels.
+        alert: id of the alert; None until it is raised.
+        alert_s: capture time at which it was raised.
+        told_s: capture time of the last word about the time on the floor.
+        down_s: capture time from which the person is down without a break; None while up.
+        up_since_s: capture time from which the person is up; None while down or unknown.
+    """
+
+    kind: DangerKind
+    since_s: float
+    probability: float
+    told_probability: float
+    reason: str
+    reference_y: float
+    place: tuple[float, float]
+    body_px: float
+    alert: str | None = None
+    alert_s: float = 0.0
+    told_s: float = 0.0
+    down_s: float | None = None
+    up_since_s: float | None = None
+
+
+class DangerRule:
+    """Watches one person and says what has to be told.
+
+    Args:
+        settings: when danger is suspected and confirmed.
+        camera: the camera's name.
+        person: track id.
+        model: "name@sha" of the bundle, for the events.
+        new_id: makes an alert's id.
+    """
+
+    def __init__(self, settings: DangerSettings, *, camera: str, person: int, model: str,
+                 new_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:  # fmt: skip
+        self._settings = settings
+        self._camera, self._person, self._model = camera, person, model
+        self._new_id = new_id
+        self._readings: list[tuple[float, bool]] = []
+        self._floor_since_s: float | None = None
+        self._floor_seen_s = 0.0
+        self.incident: Incident | None = None
+
+    def update(
+        self, posture: Posture, risk: Risk | None, *, source_time_s: float, resting: bool = False
+    ) -> list[Event]:
+        """Take one reading in.
+
+        Args:
+            posture: the person's posture now.
+            risk: what the risk model says of the last window; None if it has no say yet.
+            source_time_s: pts of the same frame.
+            resting: the person lies where people may lie (a bed): no danger begins here.
+
+        Returns:
+            What has to be told, in order; often nothing.
+        """
+        now_s = posture.time_s
+        events: list[Event] = []
+        if self.incident is None and risk is not None and risk.probability >= self._settings.threshold and not resting:
+            self.incident = _begin(posture, risk)
+            self._readings = []
+            events.append(self._danger("new", posture, source_time_s))
+        incident = self.incident
+        if incident is not None:
+            self._read(incident, posture)
+            if risk is not None and risk.probability > incident.probability:
+                incident.probability, incident.reason = risk.probability, risk.reason
+            events += self._progress(incident, posture, source_time_s)
+        events += self._watch_floor(posture, source_time_s, resting=resting)
+        if incident is not None and incident.up_since_s is not None and self._is_over(incident, now_s):
+            events.append(self._danger("end", posture, source_time_s))
+            self.incident = None
+        return events
+
+    def finish(self, posture: Posture, *, source_time_s: float, why: str) -> list[Event]:
+        """Say what has to be told when nothing more will be seen of this person.
+
+        Args:
+            posture: the last that is known.
+            source_time_s: pts of the last frame.
+            why: "source_ended", "camera_lost", or "left" for a person who walked out of the picture.
+        """
+        incident = self.incident
+        if incident is None:
+            return []
+        if incident.alert is None and why != "left" and incident.up_since_s is None:
+            return self._raise_alert(incident, posture, source_time_s, change_reason=why)
+        if incident.alert is None:
+            self.incident = None
+            return [self._danger("end", posture, source_time_s, incident=incident)]
+        return []
+
+    def _read(self, incident: Incident, posture: Posture) -> None:
+        """Note whether the person is down or up now."""
+        now_s, down = posture.time_s, is_down(posture, reference_y=incident.reference_y)
+        self._readings.append((now_s, down))
+        self._readings = [r for r in self._readings if r[0] >= now_s - self._settings.confirm_s - 1.0]
+        if down:
+            incident.up_since_s = None
+            incident.down_s = now_s if incident.down_s is None else incident.down_s
+        elif is_up(posture, reference_y=incident.reference_y):
+            incident.up_since_s = now_s if incident.up_since_s is None else incident.up_since_s
+            incident.down_s = None
+        incident.place, incident.body_px = posture.place, posture.body_px
+
+    def _progress(self, incident: Incident, posture: Posture, source_time_s: float) -> list[Event]:
+        """Confirm a suspicion, or tell how long an alert's person is down."""
+        now_s = posture.time_s
+        if incident.alert is None:
+            if self._confirmed(incident, now_s):
+                return self._raise_alert(incident, posture, source_time_s, change_reason=None)
+            if incident.probability >= incident.told_probability + 0.1:
+                return [self._danger("update", posture, source_time_s)]
+            return []
+        if incident.down_s is not None and now_s - incident.told_s >= self._settings.timer_every_s:
+            incident.told_s = now_s
+            return [self._alert(incident, posture, source_time_s, change="timer")]
+        return []
+
+    def _confirmed(self, incident: Incident, now_s: float) -> bool:
+        start_s = max(incident.since_s, now_s - self._settings.confirm_s)
+        if now_s - incident.since_s < self._settings.confirm_s:
+            return False
+        recent = [down for time_s, down in self._readings if time_s >= start_s]
+        return bool(recent) and recent[-1] and sum(recent) >= self._settings.down_share * len(recent)
+
+    def _is_over(self, incident: Incident, now_s: float) -> bool:
+        up_s = now_s - incident.up_since_s if incident.up_since_s is not None else 0.0
+        needed_s = self._settings.up_s if incident.alert is None else 3 * self._settings.up_s
+        return up_s >= needed_s or (incident.alert is None and now_s - incident.since_s > self._settings.undecided_s)
+
+    def _watch_floor(self, posture: Posture, source_time_s: float, *, resting: bool) -> list[Event]:
+        """Run the floor timer: it needs no classifier and no fall that anybody saw."""
+        limit_s, now_s = self._settings.floor_after_s, posture.time_s
+        if limit_s <= 0 or resting:
+            self._floor_since_s = None
+            return []
+        if is_on_floor(posture):
+            self._floor_since_s = now_s if self._floor_since_s is None else self._floor_since_s
+            self._floor_seen_s = now_s
+        elif posture.found and now_s - self._floor_seen_s > self._settings.floor_gap_s:
+            self._floor_since_s = None
+        if self._floor_since_s is None or now_s - self._floor_since_s < limit_s:
+            return []
+        return self._floor_alert(posture, source_time_s, since_s=self._floor_since_s)
+
+    def _floor_alert(self, posture: Posture, source_time_s: float, *, since_s: float) -> list[Event]:
+        """Raise a floor alert, once; or none if a fall's alert already tells of this person."""
+        events: list[Event] = []
+        if self.incident is None:
+            reason = f"low on the floor for {posture.time_s - since_s:.0f} s"
+            self.incident = Incident("floor", since_s, 1.0, 1.0, reason, posture.shoulder_y, posture.place,
+                                     posture.body_px, down_s=since_s)  # fmt: skip
+            events.append(self._danger("new", posture, source_time_s))
+        if self.incident.alert is None:
+            self.incident.kind = "floor"
+            events += self._raise_alert(self.incident, posture, source_time_s, change_reason=None)
+        return events
+
+    def _raise_alert(self, incident: Incident, posture: Posture, source_time_s: float, *,
+                     change_reason: str | None) -> list[Event]:  # fmt: skip
+        incident.alert = self._new_id()
+        incident.alert_s = incident.told_s = posture.time_s
+        alert = self._alert(incident, posture, source_time_s, change="state")
+        return [self._danger("update", posture, source_time_s), replace(alert, change_reason=change_reason)]
+
+    def _alert(self, incident: Incident, posture: Posture, source_time_s: float, *, change: str) -> AlertEvent:
+        floor_s = posture.time_s - incident.down_s if incident.down_s is not None else 0.0
+        return AlertEvent(
+            alert=incident.alert or "", state="raised", change="timer" if change == "timer" else "state",
+            kind=incident.kind, priority=_priority(incident, floor_s=floor_s, settings=self._settings),
+            camera=self._camera, person=self._person, since_s=incident.since_s, time_s=posture.time_s,
+            source_time_s=source_time_s, floor_s=floor_s, probability=incident.probability, reason=incident.reason,
+            model=self._model,
+        )  # fmt: skip
+
+    def _danger(self, phase: Phase, posture: Posture, source_time_s: float, *,
+                incident: Incident | None = None) -> DangerEvent:  # fmt: skip
+        incident = incident or self.incident
+        assert incident is not None
+        incident.told_probability = incident.probability
+        return DangerEvent(
+            camera=self._camera, person=self._person, phase=phase, kind=incident.kind,
+            probability=incident.probability, reason=incident.reason, since_s=incident.since_s,
+            time_s=posture.time_s, source_time_s=source_time_s, model=self._model, alert=incident.alert,
+        )  # fmt: skip
+
+
+def is_down(posture: Posture, *, reference_y: float) -> bool:
+    """Say whether a person is still down.
+
+    Args:
+        posture: the posture now; of a person out of sight, the last one known.
+        reference_y: height of the shoulders before, body lengths from the picture's upper edge.
+    """
+    drop = posture.shoulder_y - reference_y
+    if not posture.found:
+        return not posture.at_edge and (drop > _LOST_DROP or posture.trunk_angle > _LEVEL_TRUNK)
+    if posture.trunk_angle > _LEVEL_TRUNK or posture.aspect > _WIDE_BOX:
+        return drop > _LOST_DROP or posture.aspect > _WIDE_BOX
+    return drop > _DOWN_DROP
+
+
+def is_up(posture: Posture, *, reference_y: float) -> bool:
+    """Say whether a person is up again: trunk upright, shoulders nearly where they were, and seen."""
+    return (
+        posture.found
+        and posture.trunk_angle < _UPRIGHT_TRUNK
+        and posture.aspect < 1.0
+        and posture.shoulder_y - reference_y < _UP_DROP
+    )
+
+
+def is_on_floor(posture: Posture) -> bool:
+    """Say whether hips and head are both near the lowest point seen, or were when the person was last seen."""
+    lying = posture.trunk_angle > _LEVEL_TRUNK or posture.aspect > _WIDE_BOX
+    return lying and posture.head_rise < 0.5 and posture.hip_rise < 0.35
+
+
+def is_in(place: tuple[float, float], zones: Sequence[Sequence[tuple[float, float]]]) -> bool:
+    """Say whether a point lies in one of some polygons (even-odd rule).
+
+    Args:
+        place: (x, y).
+        zones: polygons, each a sequence of corners in the same unit.
+    """
+    return any(_inside(place, zone) for zone in zones)
+
+
+def _inside(place: tuple[float, float], corners: Sequence[tuple[float, float]]) -> bool:
+    x, y = place
+    inside = False
+    for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        if (y0 > y) != (y1 > y) and x < (x1 - x0) * (y - y0) / (y1 - y0) + x0:
+            inside = not inside
+    return inside
+
+
+def _begin(posture: Posture, risk: Risk) -> Incident:
+    return Incident(risk.kind, posture.time_s, risk.probability, risk.probability, risk.reason, risk.shoulder_y,
+                    posture.place, posture.body_px)  # fmt: skip
+
+
+def _priority(incident: Incident, *, floor_s: float, settings: DangerSettings) -> Priority:
+    """Give an alert's priority; a long time on the floor raises it."""
+    priority = _KIND_PRIORITY[incident.kind]
+    long_lie = settings.floor_after_s > 0 and floor_s >= settings.floor_after_s
+    return max(priority, "high" if long_lie else "low", key=lambda p: _PRIORITY_RANK[p])

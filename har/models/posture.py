@@ -1,0 +1,120 @@
+"""How a person holds their body, and what the risk model's numbers say in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from har.models.risk import FEATURES, BodyTrace, RiskModel, risk_features, trace_body
+from har.records import DangerKind, FloatArray, Posture, Risk
+
+_NOW_S = 0.5
+
+
+def read_posture(joints: FloatArray, *, rate_hz: float, time_s: float, body_px: float, at_edge: bool) -> Posture | None:
+    """Read the posture at the end of a window.
+
+    Args:
+        joints: (T, 17, 3) COCO-17 x, y in pixels and score, NaN where nothing is known, newest frame last.
+        rate_hz: frames per second.
+        time_s: capture time of the last frame.
+        body_px: the person's known size, pixels.
+        at_edge: the person's box touches an edge through which people leave.
+
+    Returns:
+        None if no frame of the window holds a body.
+    """
+    body = trace_body(joints, rate_hz=rate_hz)
+    if body is None:
+        return None
+    n_now = max(round(_NOW_S * rate_hz), 1)
+    now = body.found.copy()
+    now[:-n_now] = False
+    found = bool(now.any())
+    if not found:
+        now[np.flatnonzero(body.found)[-3:]] = True
+    size = max(body.body_px, body_px)
+    width, height = (body.box[:, 2] - body.box[:, 0])[now], (body.box[:, 3] - body.box[:, 1])[now]
+    lowest = body.box[:, 3]
+    trunk = np.where(np.isfinite(body.hip), body.hip, body.shoulder)[now]
+    shoulder = np.where(np.isfinite(body.shoulder), body.shoulder, body.hip)
+    return Posture(
+        time_s=time_s,
+        found=found,
+        trunk_angle=_median(body.trunk_angle[now], otherwise=0.0),
+        aspect=float(np.median(width / np.maximum(height, 1.0))),
+        shoulder_y=_median(shoulder[now, 1], otherwise=0.0) / size,
+        head_rise=_median((lowest - body.head[:, 1])[now], otherwise=size) / size,
+        hip_rise=_median((lowest - body.hip[:, 1])[now], otherwise=size) / size,
+        place=(_median(trunk[:, 0], otherwise=0.0), _median(trunk[:, 1], otherwise=0.0)),
+        body_px=size,
+        at_edge=at_edge,
+    )
+
+
+def assess_risk(joints: FloatArray, model: RiskModel, *, rate_hz: float, width_px: int, height_px: int,
+                body_px: float) -> Risk | None:  # fmt: skip
+    """Ask the risk model about one window and put its answer into words.
+
+    Args:
+        joints: (T, 17, 3) COCO-17 x, y in pixels and score, NaN where nothing is known, newest frame last.
+        model: the fitted risk model.
+        rate_hz: frames per second.
+        width_px: width of the picture.
+        height_px: its height.
+        body_px: the person's known size, pixels.
+
+    Returns:
+        None if the person came into view under a second ago.
+    """
+    features = risk_features(joints, rate_hz=rate_hz, width_px=width_px, height_px=height_px)
+    body = trace_body(joints, rate_hz=rate_hz)
+    if features is None or body is None:
+        return None
+    probability = float(model.probability(features[None])[0])
+    value = dict(zip(FEATURES, (float(f) for f in features), strict=True))
+    seen = value["found share at the end"] >= 0.5 and value["shoulder drop"] > 0.15
+    kind: DangerKind = "fall" if seen else "risk"
+    size = max(body.body_px, body_px)
+    return Risk(probability, kind, _in_words(value, body), _height_before(body) / size)
+
+
+def _height_before(body: BodyTrace) -> float:
+    """Highest the shoulders stood in the window for a while, pixels from the upper edge."""
+    y = np.where(np.isfinite(body.shoulder[:, 1]), body.shoulder[:, 1], body.hip[:, 1])
+    y = y[np.isfinite(y)]
+    return float(np.percentile(y, 15)) if y.size else 0.0
+
+
+def _in_words(value: dict[str, float], body: BodyTrace) -> str:
+    """Tell what was seen, the plainest first."""
+    words = []
+    drop = max(value["hip drop"], value["shoulder drop"])
+    part = "hips" if value["hip drop"] >= value["shoulder drop"] else "shoulders"
+    if drop > 0.1:
+        words.append(f"{part} dropped {drop:.1f} body lengths in {_drop_time_s(body, part):.1f} s")
+    if value["found share at the end"] < 0.3:
+        words.append("lost from sight low down" if drop > 0.1 else "lost from sight")
+    elif value["trunk angle at the end"] > 0.33:
+        words.append("trunk level")
+    elif value["trunk angle at the end"] > 0.2:
+        words.append("trunk leaning")
+    elif value["box height ratio"] < 0.6:
+        words.append("body low and folded")
+    return ", ".join(words) or "unusual movement"
+
+
+def _drop_time_s(body: BodyTrace, part: str) -> float:
+    """Time the middle four fifths of the way down took."""
+    y = body.hip[:, 1] if part == "hips" else body.shoulder[:, 1]
+    known = np.flatnonzero(np.isfinite(y))
+    line = y[known]
+    low, high = np.percentile(line, 5), np.percentile(line, 95)
+    end = int(known[np.flatnonzero(line >= low + 0.9 * (high - low))[0]])
+    before = known[(known <= end) & (y[known] <= low + 0.1 * (high - low))]
+    start = int(before[-1]) if before.size else int(known[0])
+    return max(end - start, 1) / body.rate_hz
+
+
+def _median(values: np.typing.NDArray[np.float64], *, otherwise: float) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else otherwise

@@ -1,0 +1,254 @@
+"""The path of a frame, readable aloud: poses, people, windows, scores, events.
+
+One `Pipeline` serves one camera and touches nothing outside itself: the same frames give the same events on any
+machine at any load. Where the poses come from is `har.service.camera`; where the events go is `har.service.app`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from har.alerts import DangerRule, DangerSettings, is_in
+from har.models.posture import assess_risk, read_posture
+from har.models.risk import RISK_WINDOW_S, RiskModel
+from har.records import ActionEvent, ActionScores, Event, FloatArray, PoseFrame, Posture
+from har.track import Track, Tracker, TrackSettings
+from har.windows import resample
+
+DANGER_RATE_HZ = 15.0
+DANGER_EVERY_S = 0.2
+ACTION_EVERY_S = 0.3
+# Too little to name an action from.
+_MIN_ACTION_S = 0.8
+# A label must win twice in a row before it is told: nothing flickers for less than 0.6 s.
+_LABEL_WINS = 2
+_ACTION_MEMORY = 0.5
+# How long somebody lost on the floor is waited for, and how near the new track must begin, in body lengths.
+_LOST_WAIT_S = 600.0
+_LOST_NEAR = 1.0
+
+
+class ActionModel(Protocol):
+    """Names the action of windows."""
+
+    n_frames: int
+    rate_hz: float
+    model_id: str
+
+    def score(self, joints: FloatArray) -> list[ActionScores]:
+        """Score windows (N, T, V, 3) of x, y in pixels and score."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """What one camera's pipeline is told.
+
+    Attributes:
+        danger: when danger is suspected and confirmed.
+        track: what counts as one person.
+        rest_zones: polygons in fractions of the picture where people may lie.
+    """
+
+    danger: DangerSettings = field(default_factory=DangerSettings)
+    track: TrackSettings = field(default_factory=TrackSettings)
+    rest_zones: tuple[tuple[tuple[float, float], ...], ...] = ()
+
+
+@dataclass(slots=True)
+class _Person:
+    """What is remembered of one person beside the track."""
+
+    person: int
+    rule: DangerRule
+    track: Track
+    danger_due_s: float = 0.0
+    action_due_s: float = 0.0
+    posture: Posture | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    label: str = ""
+    rival: str = ""
+    rival_wins: int = 0
+    rival_since_s: float = 0.0
+    lost_s: float | None = None
+
+
+class Pipeline:
+    """Turns one camera's poses into events.
+
+    Args:
+        camera: the camera's name.
+        actions: names actions; None for danger only.
+        risk: the risk model; None for a bundle without one (then only the floor timer raises alerts).
+        model_id: "name@sha" of the bundle.
+        settings: thresholds, times, zones.
+        new_id: makes an alert's id.
+    """
+
+    def __init__(self, camera: str, *, actions: ActionModel | None, risk: RiskModel | None, model_id: str,
+                 settings: PipelineSettings | None = None,
+                 new_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:  # fmt: skip
+        self.camera = camera
+        self._actions, self._risk, self._model_id = actions, risk, model_id
+        self._settings = settings or PipelineSettings()
+        self._new_id = new_id
+        self._tracker = Tracker(self._settings.track)
+        self._people: dict[int, _Person] = {}
+        self._last: PoseFrame | None = None
+
+    def update(self, frame: PoseFrame) -> list[Event]:
+        """Take one frame's poses in and give what has to be told.
+
+        Args:
+            frame: the next frame of this camera, in order of capture time.
+        """
+        ended = self._tracker.update(frame)
+        self._last = frame
+        events = self._leave(ended, frame)
+        for track in self._tracker.tracks:
+            if track.confirmed and track.person not in self._people:
+                self._meet(track)
+        for person in list(self._people.values()):
+            events += self._watch(person, frame)
+        return events + self._name_actions(frame)
+
+    def finish(self, why: str = "source_ended") -> list[Event]:
+        """Give what has to be told when the source ends or the camera is lost; forgets everybody.
+
+        Args:
+            why: "source_ended" or "camera_lost".
+        """
+        events: list[Event] = []
+        if self._last is not None:
+            for person in self._people.values():
+                if person.posture is not None:
+                    posture = replace(person.posture, time_s=self._last.time_s)
+                    events += person.rule.finish(posture, source_time_s=self._last.source_time_s, why=why)
+        self._people = {}
+        self._tracker.reset()
+        return events
+
+    def people(self) -> list[tuple[Track, str, float]]:
+        """Give everybody in view with the last label and danger in [0, 1], for drawing."""
+        return [(p.track, p.label, p.rule.incident.probability if p.rule.incident else 0.0)
+                for p in self._people.values() if p.lost_s is None]  # fmt: skip
+
+    def _meet(self, track: Track) -> None:
+        """Watch a new person, or go on with one who was lost on the floor here."""
+        for key, person in self._people.items():
+            if person.lost_s is not None and _is_near(person, track):
+                del self._people[key]
+                person.track, person.lost_s = track, None
+                self._people[track.person] = person
+                return
+        rule = DangerRule(self._settings.danger, camera=self.camera, person=track.person, model=self._model_id,
+                          new_id=self._new_id)  # fmt: skip
+        self._people[track.person] = _Person(track.person, rule, track)
+
+    def _leave(self, ended: Sequence[Track], frame: PoseFrame) -> list[Event]:
+        """Let go of people who left; wait for those who were lost in danger."""
+        events: list[Event] = []
+        for track in ended:
+            person = self._people.get(track.person)
+            if person is None or person.posture is None:
+                self._people.pop(track.person, None)
+            elif track.ended == "edge" or person.rule.incident is None:
+                del self._people[track.person]
+                events += person.rule.finish(person.posture, source_time_s=frame.source_time_s, why="left")
+            else:
+                person.lost_s = frame.time_s
+        return events
+
+    def _watch(self, person: _Person, frame: PoseFrame) -> list[Event]:
+        """Read one person's posture and danger, five times a second."""
+        if frame.time_s < person.danger_due_s - 1e-6:
+            return []
+        person.danger_due_s = frame.time_s + DANGER_EVERY_S
+        if person.lost_s is not None:
+            return self._wait_for(person, frame)
+        window = _window(person.track, end_s=frame.time_s, rate_hz=DANGER_RATE_HZ, frame=frame,
+                         n_frames=round(RISK_WINDOW_S * DANGER_RATE_HZ))  # fmt: skip
+        posture = read_posture(window, rate_hz=DANGER_RATE_HZ, time_s=frame.time_s, body_px=person.track.body_px,
+                               at_edge=self._tracker.touches_edge(person.track.last.box, frame))  # fmt: skip
+        if posture is None:
+            return []
+        person.posture = posture
+        risk = None
+        if self._risk is not None:
+            risk = assess_risk(window, self._risk, rate_hz=DANGER_RATE_HZ, width_px=frame.width_px,
+                               height_px=frame.height_px, body_px=person.track.body_px)  # fmt: skip
+        place = (posture.place[0] / frame.width_px, posture.place[1] / frame.height_px)
+        resting = is_in(place, self._settings.rest_zones)
+        return person.rule.update(posture, risk, source_time_s=frame.source_time_s, resting=resting)
+
+    def _wait_for(self, person: _Person, frame: PoseFrame) -> list[Event]:
+        """Go on with the danger of somebody who is out of sight where they fell."""
+        assert person.posture is not None
+        assert person.lost_s is not None
+        posture = replace(person.posture, time_s=frame.time_s, found=False)
+        events = person.rule.update(posture, None, source_time_s=frame.source_time_s)
+        if person.rule.incident is None or frame.time_s - person.lost_s > _LOST_WAIT_S:
+            self._people = {key: p for key, p in self._people.items() if p is not person}
+        return events
+
+    def _name_actions(self, frame: PoseFrame) -> list[Event]:
+        """Name what everybody does, all in one batch."""
+        if self._actions is None:
+            return []
+        due = [p for p in self._people.values()
+               if p.lost_s is None and frame.time_s >= p.action_due_s - 1e-6
+               and frame.time_s - p.track.started_s >= _MIN_ACTION_S
+               and frame.time_s - p.track.last.time_s < ACTION_EVERY_S]  # fmt: skip
+        if not due:
+            return []
+        windows = np.stack([_window(p.track, end_s=frame.time_s, rate_hz=self._actions.rate_hz, frame=frame,
+                                    n_frames=self._actions.n_frames) for p in due])  # fmt: skip
+        events: list[Event] = []
+        for person, scores in zip(due, self._actions.score(windows), strict=True):
+            person.action_due_s = frame.time_s + ACTION_EVERY_S
+            events += self._tell_action(person, scores, frame)
+        return events
+
+    def _tell_action(self, person: _Person, scores: ActionScores, frame: PoseFrame) -> list[Event]:
+        """Smooth the scores over time and tell a change of label once it has held."""
+        for label, score in scores.top:
+            old = person.scores.get(label, score)
+            person.scores[label] = _ACTION_MEMORY * old + (1 - _ACTION_MEMORY) * score
+        ranked = sorted(person.scores.items(), key=lambda item: -item[1])
+        best = ranked[0][0]
+        if best == person.label:
+            person.rival, person.rival_wins = "", 0
+            return []
+        if best != person.rival:
+            person.rival, person.rival_wins, person.rival_since_s = best, 0, frame.time_s
+        person.rival_wins += 1
+        if person.rival_wins < _LABEL_WINS and person.label:
+            return []
+        person.label, person.rival, person.rival_wins = best, "", 0
+        return [ActionEvent(self.camera, person.person, best, ranked[0][1], tuple(ranked[:3]), person.rival_since_s,
+                            frame.time_s, frame.source_time_s, self._model_id)]  # fmt: skip
+
+
+def _window(track: Track, *, end_s: float, rate_hz: float, n_frames: int, frame: PoseFrame) -> FloatArray:
+    """Put a track's last poses on an even time grid that ends now."""
+    first_s = end_s - n_frames / rate_hz - 0.5
+    recent = [s for s in track.sightings if s.time_s >= first_s]
+    if not recent:
+        empty = np.full((n_frames, len(track.last.pose.score), 3), np.nan, dtype=np.float32)
+        empty[..., 2] = 0.0
+        return empty
+    joints = np.stack([np.concatenate([s.pose.xy, s.pose.score[:, None]], axis=1) for s in recent])
+    return resample(np.array([s.time_s for s in recent]), joints, rate_hz=rate_hz, end_s=end_s, n_frames=n_frames,
+                    width_px=frame.width_px, height_px=frame.height_px)  # fmt: skip
+
+
+def _is_near(person: _Person, track: Track) -> bool:
+    """Say whether a track begins where somebody was lost."""
+    assert person.posture is not None
+    offset = np.subtract(track.sightings[0].box.centre, person.posture.place)
+    return float(np.hypot(*offset)) < _LOST_NEAR * max(person.posture.body_px, track.body_px)

@@ -1,0 +1,281 @@
+"""Poses into people over time: who is who from frame to frame, and which poses are nobody.
+
+The guards here are what keeps false alarms away (measured on GMDCSA24, UP-Fall and a corridor clip: with a good
+danger classifier and no guards, a clip of people who come and go gave about a hundred alarms an hour; with them none).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from har.records import FloatArray, Pose, PoseFrame
+
+# COCO's per-joint falloff, 2 sigma (cocodataset.org, keypoint evaluation).
+_OKS_FALLOFF = 2.0 * np.array(
+    [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
+     0.089],
+    dtype=np.float32,
+)  # fmt: skip
+
+SEEN_SCORE = 0.2
+"""A joint with a lower score does not count as seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSettings:
+    """What the tracker takes for one person.
+
+    Attributes:
+        max_gap_s: longest time without a pose before a track ends.
+        confirm_poses: poses a new track needs before it counts as a person.
+        confirm_within_s: time in which they must come.
+        min_side: smallest longer box side of a new person, in frame heights; smaller ones are mostly ghosts.
+        min_side_kept: the same for a person already followed.
+        max_jump: farthest a body centre moves between two poses, in body lengths, plus `jump_speed` a second.
+        jump_speed: how much farther for each second of gap, in body lengths per second.
+        min_shrink: smallest box diagonal of the next pose, as a share of the last ones'.
+        same_person_overlap: two poses of one frame that overlap (OKS or IoU) by more are one person seen twice.
+        edge_margin: a box this near to a frame edge touches it, in frame widths and heights.
+    """
+
+    max_gap_s: float = 2.0
+    confirm_poses: int = 3
+    confirm_within_s: float = 0.7
+    min_side: float = 0.2
+    min_side_kept: float = 0.1
+    max_jump: float = 0.5
+    jump_speed: float = 1.5
+    min_shrink: float = 0.3
+    same_person_overlap: float = 0.6
+    edge_margin: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The box round the joints seen, pixels."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def width(self) -> float:
+        """Width, pixels."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        """Height, pixels."""
+        return self.y1 - self.y0
+
+    @property
+    def longer_side(self) -> float:
+        """The longer of width and height, pixels."""
+        return max(self.width, self.height)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Middle of the box, pixels."""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """One pose of one person.
+
+    Attributes:
+        time_s: capture time, Unix seconds.
+        pose: the joints.
+        box: the box round the joints seen.
+    """
+
+    time_s: float
+    pose: Pose
+    box: Box
+
+
+@dataclass(slots=True)
+class Track:
+    """One person over time.
+
+    Attributes:
+        person: id, unique within one tracker.
+        sightings: the last poses, oldest first.
+        body_px: the person's size: the longest box side of the last seconds, slowly forgotten, pixels.
+        confirmed: seen often enough to count as a person.
+        started_s: capture time of the first pose.
+        ended: why the track ended: "" while it lives, "gap" or "edge".
+    """
+
+    person: int
+    sightings: list[Sighting] = field(default_factory=list)
+    body_px: float = 0.0
+    confirmed: bool = False
+    started_s: float = 0.0
+    ended: str = ""
+
+    @property
+    def last(self) -> Sighting:
+        """The newest pose."""
+        return self.sightings[-1]
+
+
+_HISTORY_S = 8.0
+_SIZE_HALF_LIFE_S = 20.0
+
+
+class Tracker:
+    """Follows everybody in one camera's view.
+
+    Matching is by OKS and box overlap together, solved as one assignment (Hungarian method). A pose that jumps,
+    shrinks or touches nobody starts a track of its own, which must be seen a few times before it counts.
+
+    Args:
+        settings: what counts as one person.
+    """
+
+    def __init__(self, settings: TrackSettings | None = None) -> None:
+        self._settings = settings or TrackSettings()
+        self._next_person = 1
+        self.tracks: list[Track] = []
+
+    def update(self, frame: PoseFrame) -> list[Track]:
+        """Take one frame's poses in.
+
+        Args:
+            frame: the next frame of the same camera, in order of capture time.
+
+        Returns:
+            The tracks that ended with this frame; the living ones are in `tracks`.
+        """
+        sightings = self._people(frame)
+        pairs = self._match(sightings, frame=frame)
+        matched = {i for i, _ in pairs}
+        for i, track in pairs:
+            self._follow(track, sightings[i])
+        for i, sighting in enumerate(sightings):
+            if i not in matched and sighting.box.longer_side >= self._settings.min_side * frame.height_px:
+                self._begin(sighting)
+        return self._end_lost(frame)
+
+    def reset(self) -> None:
+        """Forget everybody; ids are not used again."""
+        self.tracks = []
+
+    def _people(self, frame: PoseFrame) -> list[Sighting]:
+        """Drop poses that are nobody, and the weaker of two poses of one person."""
+        found = []
+        for pose in frame.poses:
+            box = box_of(pose)
+            if box is not None and box.longer_side >= self._settings.min_side_kept * frame.height_px:
+                found.append(Sighting(frame.time_s, pose, box))
+        found.sort(key=lambda s: -float(s.pose.score.mean()))
+        kept: list[Sighting] = []
+        for sighting in found:
+            if all(_overlap(sighting, other) < self._settings.same_person_overlap for other in kept):
+                kept.append(sighting)
+        return kept
+
+    def _match(self, sightings: Sequence[Sighting], *, frame: PoseFrame) -> list[tuple[int, Track]]:
+        """Pair poses with tracks so that the sum of overlaps is greatest; forbidden pairs stay apart."""
+        if not sightings or not self.tracks:
+            return []
+        gain = np.zeros((len(sightings), len(self.tracks)))
+        for i, sighting in enumerate(sightings):
+            for j, track in enumerate(self.tracks):
+                gain[i, j] = self._likeness(sighting, track)
+        rows, columns = linear_sum_assignment(-gain)
+        return [(int(i), self.tracks[j]) for i, j in zip(rows, columns, strict=True) if gain[i, j] > 0]
+
+    def _likeness(self, sighting: Sighting, track: Track) -> float:
+        """How well a pose continues a track: 0 if it cannot, else up to 3."""
+        last, s = track.last, self._settings
+        gap_s = sighting.time_s - last.time_s
+        jump = float(np.hypot(*np.subtract(sighting.box.centre, last.box.centre))) / max(track.body_px, 1.0)
+        if jump > s.max_jump + s.jump_speed * gap_s or jump > 1.5:
+            return 0.0
+        size = np.hypot(sighting.box.width, sighting.box.height) / max(np.hypot(last.box.width, last.box.height), 1.0)
+        if size < s.min_shrink:
+            return 0.0
+        nearness = 1.0 - jump / (s.max_jump + s.jump_speed * max(gap_s, 0.0) + 1e-6)
+        return 1e-3 + 0.5 * nearness + oks(sighting.pose, last.pose) + iou(sighting.box, last.box)
+
+    def _follow(self, track: Track, sighting: Sighting) -> None:
+        gap_s = sighting.time_s - track.last.time_s
+        track.sightings.append(sighting)
+        forget = 0.5 ** (max(gap_s, 0.0) / _SIZE_HALF_LIFE_S)
+        track.body_px = max(track.body_px * forget, sighting.box.longer_side)
+        while track.sightings[0].time_s < sighting.time_s - _HISTORY_S:
+            track.sightings.pop(0)
+        if not track.confirmed:
+            recent = [x for x in track.sightings if x.time_s >= sighting.time_s - self._settings.confirm_within_s]
+            track.confirmed = len(recent) >= self._settings.confirm_poses
+
+    def _begin(self, sighting: Sighting) -> None:
+        track = Track(self._next_person, [sighting], sighting.box.longer_side, started_s=sighting.time_s)
+        self._next_person += 1
+        self.tracks.append(track)
+
+    def _end_lost(self, frame: PoseFrame) -> list[Track]:
+        """End the tracks that were not seen for too long, or that left through an edge."""
+        ended = []
+        for track in self.tracks:
+            gap_s = frame.time_s - track.last.time_s
+            patience_s = self._settings.max_gap_s if track.confirmed else self._settings.confirm_within_s
+            if gap_s > patience_s:
+                track.ended = "edge" if self.touches_edge(track.last.box, frame) else "gap"
+                ended.append(track)
+        self.tracks = [t for t in self.tracks if not t.ended]
+        return ended
+
+    def touches_edge(self, box: Box, frame: PoseFrame) -> bool:
+        """Say whether a box touches the left, right or upper edge: the ways people leave a room's picture."""
+        margin = self._settings.edge_margin
+        return (
+            box.x0 < margin * frame.width_px
+            or box.x1 > (1 - margin) * frame.width_px
+            or box.y0 < margin * frame.height_px
+        )
+
+
+def box_of(pose: Pose) -> Box | None:
+    """Give the box round the joints seen; None if fewer than four are, or if it has no area."""
+    seen = (pose.score >= SEEN_SCORE) & np.isfinite(pose.xy).all(axis=1)
+    if int(seen.sum()) < 4:
+        return None
+    (x0, y0), (x1, y1) = pose.xy[seen].min(axis=0), pose.xy[seen].max(axis=0)
+    box = Box(float(x0), float(y0), float(x1), float(y1))
+    return box if box.width > 1.0 and box.height > 1.0 else None
+
+
+def oks(a: Pose, b: Pose) -> float:
+    """Object keypoint similarity of two COCO-17 poses, in [0, 1].
+
+    The area is that of the two poses' boxes together (COCO keypoint evaluation takes the annotated segment's).
+    """
+    seen = (a.score >= SEEN_SCORE) & (b.score >= SEEN_SCORE) & np.isfinite(a.xy + b.xy).all(axis=1)
+    if not seen.any():
+        return 0.0
+    both: FloatArray = np.concatenate([a.xy[seen], b.xy[seen]])
+    area = float(np.prod(np.maximum(both.max(axis=0) - both.min(axis=0), 1.0)))
+    squared = ((a.xy[seen] - b.xy[seen]) ** 2).sum(axis=1)
+    return float(np.exp(-squared / (2 * area * _OKS_FALLOFF[seen] ** 2)).mean())
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
+    width = min(a.x1, b.x1) - max(a.x0, b.x0)
+    height = min(a.y1, b.y1) - max(a.y0, b.y0)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (a.width * a.height + b.width * b.height - shared)
+
+
+def _overlap(a: Sighting, b: Sighting) -> float:
+    return max(oks(a.pose, b.pose), iou(a.box, b.box))
