@@ -49,14 +49,14 @@ def _uniform(_: Layout, hops: IntArray) -> IntArray:
 
 def _distance(_: Layout, hops: IntArray) -> IntArray:
     """Set 0: the joint itself; set 1: its neighbours."""
-    return hops.clip(max=1)
+    return np.asarray(hops > 0, dtype=np.int64)
 
 
 def _spatial(which: Layout, hops: IntArray) -> IntArray:
     """Set 0: as far from the centre as the joint itself; set 1: nearer; set 2: farther."""
     to_centre = hops[:, list(which.centre)].min(axis=1)  # (V,)
     step = np.sign(to_centre[None, :] - to_centre[:, None])  # [i, j]: -1 where j is nearer the centre than i
-    return np.array([0, 2, 1])[step]  # index 0 -> 0, 1 -> 2, -1 -> 1
+    return np.asarray(np.array([0, 2, 1])[step], dtype=np.int64)  # index 0 -> 0, 1 -> 2, -1 -> 1
 
 
 # name -> (number of sets, the set of each pair). Yan et al. 2018 (ST-GCN), section 3.3.
