@@ -10,6 +10,7 @@ HarError                 everything below: shown as one line, no traceback witho
  +- BrokerError          the MQTT broker cannot be reached or started
  +- StoreError           the database or state folder cannot be used
  +- PoseError            the pose estimator failed
+ +- TrainingError        a training run cannot begin or go on
  +- ShapeError           an array does not fit its layout: a bug in the caller
 """
 
@@ -52,6 +53,10 @@ class StoreError(HarError):
 
 class PoseError(HarError):
     """The pose estimator failed."""
+
+
+class TrainingError(HarError):
+    """A training run cannot begin or go on."""
 
 
 class ShapeError(HarError):
