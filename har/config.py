@@ -23,7 +23,7 @@ NAME_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
 # These would collide with the topics har/<site>/alerts, har/<site>/models and har/<site>/status.
 RESERVED_CAMERA_NAMES = frozenset({"alerts", "models", "status"})
 BROKER_SCHEMES = ("mqtt", "mqtts")
-CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https")
+CAMERA_SCHEMES = ("rtsp", "rtsps", "file")
 
 WISHES = {
     "int_type": "must be a whole number",
@@ -67,13 +67,13 @@ def _check_broker_url(url: str) -> str:
         host, _ = parts.hostname, parts.port  # .port raises on a port that is none
     except ValueError:
         raise ValueError(f"is not an address. Write one {example}") from None
-    if parts.scheme not in BROKER_SCHEMES or not host:
+    if parts.scheme not in BROKER_SCHEMES or not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"is not the address of an MQTT broker. Write one {example}")
     return url
 
 
 def _check_store_url(url: str) -> str:
-    if not re.match(r"sqlite:///.+|postgresql(\+\w+)?://.+", url):
+    if not re.match(r"sqlite:///.+|postgres(ql)?(\+psycopg)?://.+", url):
         raise ValueError('is not the address of a database. Write one such as "sqlite:////var/lib/har/har.db"')
     return url
 
@@ -83,13 +83,13 @@ def _check_camera_url(url: str, info: ValidationInfo) -> str:
     example = 'Write a file, a folder, "webcam:0" or an address such as "rtsp://10.0.0.7/main"'
     if not url.strip():
         raise ValueError(f"is empty. {example}")
-    if separator and scheme not in CAMERA_SCHEMES:
+    if separator and scheme.lower() not in CAMERA_SCHEMES:
         raise ValueError(f"begins with a scheme that har cannot read. {example}")
     if separator and not rest.strip("/"):
         raise ValueError(f"names no host. {example}")
     if not separator and re.match(r"rtsps?[:/]", url):
         raise ValueError(f"is not an address: '://' is missing. {example}")
-    if url.startswith("webcam:") and not re.fullmatch(r"webcam:\d+", url):
+    if url.startswith("webcam:") and not re.fullmatch(r"webcam:\d{1,3}", url):
         raise ValueError(f"is not a webcam. {example}")
     return url if separator or url.startswith("webcam:") else _local(url, info)
 

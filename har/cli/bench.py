@@ -1,0 +1,42 @@
+"""`har bench`: measured numbers for the README, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from har.cli.output import JsonFile, say, wants_text, write_json
+
+app = typer.Typer(help="Measure the service on this machine.")
+
+
+@app.command("falls", epilog="Example: HAR_DATA=data har bench falls --json falls.json")
+def falls(
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", envvar="HAR_DATA", help="The folder with the fall videos and fall_times.csv.")
+    ],
+    json: JsonFile = None,
+) -> None:
+    """Run the service on videos of real falls and count falls found, missed, false alerts and delay."""
+    from har.bench.falls import as_text, bench_falls
+
+    result = bench_falls(data=data, say=say)
+    write_json(result, file=json)
+    if wants_text(json):
+        typer.echo(as_text(result))
+
+
+@app.command("pipeline", epilog="Example: har bench pipeline --cameras 2")
+def pipeline(
+    cameras: Annotated[int, typer.Option("--cameras", min=1, metavar="N", help="How many cameras at once.")] = 1,
+    json: JsonFile = None,
+) -> None:
+    """Measure the whole path from frame to MQTT: analysed frames a second, latency, memory."""
+    from har.bench.pipeline import as_text, bench_pipeline
+
+    result = bench_pipeline(cameras=cameras, say=say)
+    write_json(result, file=json)
+    if wants_text(json):
+        typer.echo(as_text(result))

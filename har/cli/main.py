@@ -1,0 +1,243 @@
+"""The `har` command: what it can do, and how its failures look.
+
+Rooms are imported inside the commands, so that `har --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from har import __version__
+from har.cli import bench, clips, config, models, synth
+from har.cli.output import JsonFile, wants_text, write_json
+from har.cli.state import state_folder
+from har.errors import HarError, UserError
+
+DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="har",
+    help="Watch camera feeds for actions and danger, and tell it over MQTT. Not a medical device.",
+    epilog="Example: har run --source rtsp://10.0.0.7/main=hall",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.add_typer(clips.app, name="clips")
+app.add_typer(models.app, name="models")
+app.add_typer(synth.app, name="synth")
+app.add_typer(bench.app, name="bench")
+app.add_typer(config.app, name="config")
+
+State = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Database and broker address. Default: $XDG_STATE_HOME/har.")
+]
+Broker = Annotated[str | None, typer.Option(metavar="URL", help="mqtt://HOST:1883 or mqtts://HOST:8883.")]
+
+
+@app.callback(invoke_without_command=True)
+def begin(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False,
+) -> None:
+    """Answer `har` and `har --version`; `--debug` is read by `main` before anything can go wrong."""
+    if version:
+        typer.echo(f"har {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(epilog="Example: har run --source fall.mp4=hall --once --events events.jsonl")
+def run(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG.toml", help="See `har config init`.")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL[=CAMERA]",
+            help="Video file, folder, rtsp(s)://..., webcam:0 or skeleton clip .npz; may be given several times. "
+            "For a URL with a `?`, write URL#camera=NAME.",
+        ),
+    ] = None,
+    state: State = None,
+    model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
+    pose: Annotated[str | None, typer.Option(metavar="NAME", help="blazepose, or the path of a .task file.")] = None,
+    broker: Broker = None,
+    events: Annotated[Path | None, typer.Option(metavar="FILE", help="Every event as a JSON line, as on MQTT.")] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(metavar="OUT.mp4", help="Draw skeletons, labels and danger on the video.")
+    ] = None,
+    silhouette: Annotated[bool, typer.Option("--silhouette", help="In the overlay, people are flat shapes.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Files only: read to the end, dropping nothing, then print a summary.")
+    ] = False,
+    json: JsonFile = None,
+) -> None:
+    """Run the service: cameras in, action labels, danger and alerts out over MQTT."""
+    from har.cli.run import run as run_service
+
+    run_service(
+        config_file=config,
+        sources=source or [],
+        state=state,
+        model=model,
+        pose=pose,
+        broker=broker,
+        events=events,
+        overlay=overlay,
+        silhouette=silhouette,
+        once=once,
+        json_file=json,
+    )
+
+
+@app.command(epilog="Example: har watch --broker mqtt://192.168.1.10:1883")
+def watch(
+    broker: Broker = None,
+    state: State = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the bodies as they came, one a line.")] = False,
+) -> None:
+    """Subscribe: a readable line for each event, and a receipt for each alert."""
+    from har.cli.watch import watch as watch_broker
+
+    watch_broker(broker=broker, state=state_folder(state), as_json=json)
+
+
+@app.command(epilog="Example: har extract walk1.mp4 walk2.mp4 --label walk --licence 'own recording' --out clips/walk")
+def extract(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files.")],
+    out: Annotated[Path, typer.Option("--out", metavar="CLIPS", help="The clip set to write.")],
+    pose: Annotated[str, typer.Option(metavar="NAME", help="blazepose, or the path of a .task file.")] = "blazepose",
+    label: Annotated[str | None, typer.Option(metavar="L", help="One label for all videos.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Rows of file,start_s,end_s,label,subject,view.")
+    ] = None,
+    origin: Annotated[str, typer.Option(metavar="TEXT", help="Where the videos come from.")] = "own recording",
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Under which terms.")] = "unknown",
+    json: JsonFile = None,
+) -> None:
+    """Turn videos into a set of skeleton clips, with the estimator and tracking of the service."""
+    from har.cli.extract import extract as extract_videos
+
+    extract_videos(
+        videos, out=out, pose=pose, label=label, labels=labels, origin=origin, licence=licence, json_file=json
+    )
+
+
+@app.command(epilog="Example: har train clips/synth --out bundles/mine --split subject:odd/even --time-limit 30")
+def train(
+    clips: Annotated[Path, typer.Argument(metavar="CLIPS", help="A clip set.")],
+    out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The bundle to write; must not exist.")],
+    recipe: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="What differs from the usual way.")] = None,
+    parent: Annotated[str | None, typer.Option("--from", metavar="BUNDLE", help="Begin with its weights.")] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A stored split, or a rule such as subject:1-5/6-10.")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="MIN", min=0.1, help="Minutes until the bundle is on disk.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processor threads.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same model.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a broken-off run stopped.")] = False,
+    json: JsonFile = None,
+) -> None:
+    """Train the action and danger models on a clip set and write them as a bundle."""
+    from har.cli.train import train as train_bundle
+
+    train_bundle(
+        clips,
+        out=out,
+        recipe=recipe,
+        parent=parent,
+        split=split,
+        time_limit_min=time_limit,
+        threads=threads,
+        seed=seed,
+        resume=resume,
+        json_file=json,
+    )
+
+
+@app.command(epilog="Example: har evaluate bundles/mine clips/test --split subject:odd/even --json scores.json")
+def evaluate(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Name or path of a bundle.")],
+    clips: Annotated[Path, typer.Argument(metavar="CLIPS", help="A clip set.")],
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="As in `har train`; its right side is used.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a report with all numbers there.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure a bundle on clips that it was not trained on."""
+    from har.cli.train import evaluate as evaluate_bundle
+
+    evaluate_bundle(bundle, clips, split=split, report=report, json_file=json)
+
+
+@app.command(epilog="Example: har doctor --json -")
+def doctor(state: State = None, json: JsonFile = None) -> None:
+    """Show what this machine has and lacks, with the command that mends it; exit code 1 if something needed is missing."""
+    from har.cli.doctor import as_json, as_text, examine, is_fit
+
+    findings = examine(state=state)
+    write_json(as_json(findings), file=json)
+    if wants_text(json):
+        typer.echo(as_text(findings))
+    if not is_fit(findings):
+        raise typer.Exit(FAILED)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    is_debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    _start_logging(is_debug=is_debug)
+    try:
+        code = app(args=words, prog_name="har", standalone_mode=False)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # the last place where any failure can become one line
+        if is_debug:
+            logging.getLogger(__name__).exception("command failed")
+        return _tell(error)
+    return code if isinstance(code, int) else DONE
+
+
+def _tell(error: Exception) -> int:
+    """Print a failure as one line on stderr and give the exit code it means."""
+    if isinstance(error, HarError):
+        line, code = str(error), MISTAKE if isinstance(error, UserError) else FAILED
+    elif isinstance(error, typer.TyperException):
+        context: typer.Context | None = getattr(error, "ctx", None)
+        path = context.command_path if context else "har"
+        line = error.format_message()
+        line, code = f"{line}{'' if line.endswith(('.', '?', ')')) else '.'} See `{path} --help`.", error.exit_code
+    elif isinstance(error, typer.Abort):
+        return INTERRUPTED
+    elif isinstance(error, OSError) and error.filename:
+        line, code = f"{error.filename}: {error.strerror}. Mend that and run the command again.", FAILED
+    else:
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        line, code = f"this is a bug in har ({what}). Run it again with --debug to see where.", FAILED
+    typer.echo(f"har: {' '.join(line.split())}", err=True)
+    return code
+
+
+def _start_logging(*, is_debug: bool) -> None:
+    """Send the log to stderr: our changes of state, and of other libraries only warnings."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
+    )
+    for room in ("har", "graphs"):
+        logging.getLogger(room).setLevel(logging.DEBUG if is_debug else logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""`har models`: pose weights and model bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from har.cli.output import JsonFile, say, wants_text, write_json
+from har.errors import ConfigError
+
+PULLED = ("blazepose",)
+
+app = typer.Typer(help="Pose weights and model bundles.")
+
+
+@app.command("pull", epilog="Example: har models pull blazepose")
+def pull(
+    name: Annotated[str, typer.Argument(help=f"Which weights: {', '.join(PULLED)}.")],
+    file: Annotated[
+        Path | None, typer.Option(metavar="F", help="The file to take them from, for a machine without a network.")
+    ] = None,
+) -> None:
+    """Fetch pose weights once and keep them in the user's cache."""
+    from har.pose.weights import pull_blazepose
+
+    if name not in PULLED:
+        raise ConfigError(f"there are no weights called {name!r}. Known: {', '.join(PULLED)}.")
+    pull_blazepose(wheel=file, say=say)
+
+
+@app.command("list", epilog="Example: har models list --json -")
+def list_models(json: JsonFile = None) -> None:
+    """List the shipped bundles and the pose weights on this machine."""
+    from har.models.shipped import find_bundle, shipped_bundles
+
+    shipped = shipped_bundles()
+    default = find_bundle().name if shipped else None
+    rows: list[dict[str, str | bool]] = [
+        {"name": name, "kind": "bundle", "default": path.name == default} for name, path in shipped.items()
+    ]
+    rows += [{"name": name, "kind": "pose weights", "pulled": _is_pulled(name)} for name in PULLED]
+    write_json({"models": rows}, file=json)
+    if not wants_text(json):
+        return
+    for name, path in shipped.items():
+        typer.echo(f"{name:<16} bundle        {'used unless --model names another' if path.name == default else path}")
+    for name in PULLED:
+        state = "in the cache" if _is_pulled(name) else f"not here; run: har models pull {name}"
+        typer.echo(f"{name:<16} pose weights  {state}")
+
+
+@app.command("show", epilog="Example: har models show care-1")
+def show(
+    bundle: Annotated[str | None, typer.Argument(help="Name or path; without it, the one used by default.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Show a bundle's card: what it was trained on, what it knows, how well."""
+    from har.models.bundle import load_bundle
+    from har.models.shipped import find_bundle
+
+    loaded = load_bundle(find_bundle(bundle))
+    about = {
+        "model": loaded.model_id,
+        "version": loaded.version,
+        "created": loaded.created,
+        "parent": loaded.parent,
+        "labels": list(loaded.labels),
+        "rate_hz": loaded.rate_hz,
+        "window_frames": loaded.window_frames,
+        "risk": dict(loaded.risk_meta),
+        "data_digest": loaded.data_digest,
+        "metrics": dict(loaded.metrics),
+    }
+    write_json(about, file=json)
+    if wants_text(json):
+        typer.echo(f"{loaded.model_id}, version {loaded.version}, made {loaded.created}")
+        typer.echo(f"labels: {', '.join(loaded.labels)}")
+        typer.echo(f"window: {loaded.window_frames} frames at {loaded.rate_hz:g} Hz\n")
+        typer.echo(loaded.card.rstrip())
+
+
+@app.command("verify", epilog="Example: har models verify bundles/care-1")
+def verify(
+    path: Annotated[str, typer.Argument(help="A bundle: folder, zip, or the name of a shipped one.")],
+    json: JsonFile = None,
+) -> None:
+    """Check every byte of a bundle and run its golden windows."""
+    from har.models.bundle import verify_bundle
+    from har.models.shipped import find_bundle
+
+    found = verify_bundle(find_bundle(path))
+    result = {
+        "model": found.model_id,
+        "bytes": sum(found.sizes.values()),
+        "parameters": found.n_parameters,
+        "golden_windows": found.n_golden,
+        "action_difference": found.action_difference,
+        "risk_difference": found.risk_difference,
+    }
+    write_json(result, file=json)
+    if wants_text(json):
+        typer.echo(
+            f"{found.model_id} verifies: {len(found.sizes)} files, {result['bytes'] / 1e6:.1f} MB, "
+            f"{found.n_parameters} parameters, {found.n_golden} golden windows within {found.action_difference:.1e}"
+        )
+
+
+def _is_pulled(name: str) -> bool:
+    from har.errors import WeightsError
+    from har.pose.weights import blazepose_path
+
+    assert name == "blazepose", "the only weights that can be pulled"
+    try:
+        blazepose_path()
+    except WeightsError:
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""How commands answer: progress on stderr, results on stdout, the same result as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from har.errors import ConfigError
+
+JsonFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for stdout.")
+]
+
+
+def say(line: str) -> None:
+    """Print a line of progress on stderr."""
+    typer.echo(line, err=True)
+
+
+def wants_text(json_file: Path | None) -> bool:
+    """Say whether stdout is free for people: it is not when `--json -` fills it."""
+    return json_file != Path("-")
+
+
+def write_json(result: Mapping[str, Any], *, file: Path | None) -> None:
+    """Write a result as JSON to a file, or to stdout for `-`; without a file nothing happens.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    if file is None:
+        return
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    if file == Path("-"):
+        sys.stdout.write(text + "\n")
+        return
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written ({error.strerror}). Give --json another file.") from None

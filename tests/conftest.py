@@ -1,0 +1,63 @@
+"""What a test needs from the machine: a test whose marker asks for something missing is skipped with its cure."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RTSP_PACKAGES = "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good"
+RTSP_PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+
+
+def data_folder() -> Path:
+    """Give the folder with the data sets: HAR_DATA, else shared/data beside the repository."""
+    return Path(os.environ.get("HAR_DATA") or ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def har_data() -> Path:
+    """The folder with the data sets; ask for it in tests marked `data`."""
+    return data_folder()
+
+
+@functools.cache
+def _lack(marker: str) -> str | None:
+    """Say what this machine lacks for tests with a marker, with the cure; None when it lacks nothing."""
+    if marker == "data" and not (data_folder() / "fall_times.csv").is_file():
+        return "the data sets are not here: set HAR_DATA to their folder"
+    if marker == "broker" and shutil.which("mosquitto") is None:
+        return "mosquitto is not on the PATH: apt-get install mosquitto mosquitto-clients"
+    if marker == "rtsp" and not _has_rtsp_server():
+        return f"no RTSP server: apt-get install {RTSP_PACKAGES}"
+    if marker == "weights":
+        from har.errors import WeightsError
+        from har.pose.weights import blazepose_path
+
+        try:
+            blazepose_path()
+        except WeightsError as error:
+            return str(error)
+    if marker == "gpu":
+        import torch
+
+        return None if torch.cuda.is_available() else "no CUDA device"
+    return None
+
+
+def _has_rtsp_server() -> bool:
+    python = Path("/usr/bin/python3")
+    if not python.exists():
+        return False
+    return subprocess.run([python, "-c", RTSP_PROBE], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in ("data", "broker", "rtsp", "weights", "gpu"):
+        if item.get_closest_marker(marker) and (lack := _lack(marker)):
+            pytest.skip(lack)
