@@ -23,12 +23,11 @@ from har.store.lock import FolderLock
 from har.store.queries import (
     as_open_alert,
     as_row,
-    count_receipt,
     due,
-    mark_delivered,
     outbox_values,
     write_alert,
     write_audit,
+    write_receipt,
 )
 from har.store.rows import Ack, OpenAlert, OutboxRow, Receipt, clear_row
 from har.store.tables import METADATA, SCHEMA_VERSION, alerts, consumers, meta, outbox, sequences
@@ -159,23 +158,13 @@ class Store:
 
     def mark_receipted(self, event_id: str, *, consumer: str) -> Receipt:
         """Settle a row by its consumer's receipt: "first", "again" (already known) or "unknown" (no such event)."""
+        return self.mark_receipts([(event_id, consumer)])[0]
+
+    def mark_receipts(self, receipts: Sequence[tuple[str, str]]) -> list[Receipt]:
+        """Do that for several (event id, consumer) in one transaction."""
         now_s = self._clock()
         with self._transaction("write a receipt") as connection:
-            row = connection.execute(
-                sa.select(outbox.c.alert, outbox.c.receipted_s).where(outbox.c.event_id == event_id)
-            ).first()
-            if row is None or row.alert is None:
-                return "unknown"
-            count_receipt(connection, consumer, now_s=now_s)
-            if row.receipted_s is not None:
-                return "again"
-            connection.execute(
-                sa.update(outbox)
-                .where(outbox.c.event_id == event_id)
-                .values(receipted_s=now_s, consumer=consumer, done_s=sa.func.coalesce(outbox.c.done_s, now_s))
-            )
-            mark_delivered(connection, row.alert, event_id=event_id, consumer=consumer, now_s=now_s)
-            return "first"
+            return [write_receipt(connection, event, consumer=who, now_s=now_s) for event, who in receipts]
 
     def wake(self, *, limit: int | None = None) -> None:
         """Make unsettled alert rows due now; with a limit only the newest ones."""
@@ -200,11 +189,22 @@ class Store:
         with self._transaction("purge the outbox") as connection:
             connection.execute(sa.delete(outbox).where(outbox.c.done_s <= limit_s))
 
+    def check(self) -> None:
+        """Write something, to see whether the database can be written.
+
+        Raises:
+            StoreError: it cannot.
+        """
+        with self._transaction("write") as connection:
+            connection.execute(sa.update(meta).where(meta.c.key == "checked_s").values(value=str(self._clock())))
+
     # ---- alerts ----
 
     def open_alerts(self) -> list[OpenAlert]:
         """Give the alerts that are not closed, oldest first."""
-        query = sa.select(alerts).where(alerts.c.closed_s.is_(None)).order_by(alerts.c.opened_s)
+        unsettled = sa.exists().where(outbox.c.event_id == alerts.c.event_id, outbox.c.done_s.is_(None))
+        columns = sa.select(alerts, (~unsettled).label("settled"))
+        query = columns.where(alerts.c.closed_s.is_(None)).order_by(alerts.c.opened_s)
         with self._transaction("read the alerts") as connection:
             return [as_open_alert(row) for row in connection.execute(query)]
 
@@ -287,6 +287,7 @@ class Store:
         stored = dict(connection.execute(sa.select(meta.c.key, meta.c.value)).tuples().all())
         if not stored:
             stored = {"schema_version": str(SCHEMA_VERSION), "instance": uuid.uuid4().hex[:12], "first_sequence": "0"}
+            stored["checked_s"] = "0"
             connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in stored.items()])
         if int(stored["schema_version"]) > SCHEMA_VERSION:
             raise StoreError(

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from har.records import AlertEvent
-from har.store.rows import OpenAlert, OutboxRow
+from har.store.rows import OpenAlert, OutboxRow, Receipt
 from har.store.tables import alerts, audit, consumers, outbox
 
 
@@ -57,6 +57,24 @@ def write_audit(
     connection.execute(
         audit.insert().values(time_s=now_s, what=what, alert=alert, event_id=event_id, detail=detail.replace("\0", ""))
     )
+
+
+def write_receipt(connection: sa.Connection, event_id: str, *, consumer: str, now_s: float) -> Receipt:
+    """Settle an alert's row, count the consumer, and move the alert on."""
+    query = sa.select(outbox.c.alert, outbox.c.receipted_s).where(outbox.c.event_id == event_id)
+    row = connection.execute(query).first()
+    if row is None or row.alert is None:
+        return "unknown"
+    count_receipt(connection, consumer, now_s=now_s)
+    if row.receipted_s is not None:
+        return "again"
+    connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.event_id == event_id)
+        .values(receipted_s=now_s, consumer=consumer, done_s=sa.func.coalesce(outbox.c.done_s, now_s))
+    )
+    mark_delivered(connection, row.alert, event_id=event_id, consumer=consumer, now_s=now_s)
+    return "first"
 
 
 def count_receipt(connection: sa.Connection, consumer: str, *, now_s: float) -> None:
@@ -120,4 +138,5 @@ def as_open_alert(row: sa.Row[Any]) -> OpenAlert:
         topic=row.topic,
         body=row.body,
         delivered=row.receipted_s is not None,
+        settled=bool(row.settled),
     )

@@ -66,6 +66,7 @@ class OpenAlert:
         topic: where its newest event is retained.
         body: that event as JSON text.
         delivered: a consumer has confirmed one of its events.
+        settled: its newest event waits for nothing more.
     """
 
     alert: str
@@ -76,6 +77,7 @@ class OpenAlert:
     topic: str
     body: str
     delivered: bool
+    settled: bool
 
 
 def new_event_id(now_s: float) -> str:
