@@ -22,7 +22,7 @@ class SourceStatus:
     Attributes:
         state: "connected" (frames follow), "lost" (no frames; it goes on trying), or "waiting" (nothing new; sent
             about once a second as a sign of life).
-        reason: why it was lost, and when it tries again; never holds credentials.
+        reason: why it was lost; told once, not with each new attempt. Never holds credentials.
     """
 
     state: Literal["connected", "lost", "waiting"]

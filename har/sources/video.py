@@ -121,21 +121,27 @@ def check_file(path: Path) -> None:
         raise SourceError(f"{shown} cannot be read: {error.strerror}. Check path and rights.") from None
 
 
-def decode_pictures(container: InputContainer, counts: Counts) -> Iterator[Picture]:
+def decode_pictures(container: InputContainer, counts: Counts, *, live: bool = False) -> Iterator[Picture]:
     """Decode a container's first video stream in order of time; a picture that is broken is counted and left out.
 
     Pts are strictly increasing: one that is missing, or not later than the last, is replaced by the last plus a frame.
+
+    Args:
+        container: an opened one, with a video stream.
+        counts: `corrupt` is counted there.
+        live: raise when no more can be read, instead of ending as a file that is cut short does; and let pts leap back
+            by more than a second, as those of a camera do that sets its clock.
     """
     stream = container.streams.video[0]
     stream.codec_context.thread_count = 1  # one camera, one core; 640x480 decodes in under a millisecond
     period_s = frame_period_s(stream)
     last_s = -math.inf
-    for frame in _decode(container, stream, counts):
+    for frame in _decode(container, stream, counts, live=live):
         if frame.is_corrupt:
             counts.corrupt += 1
             continue
         pts_s = frame.time
-        if pts_s is None or pts_s <= last_s:
+        if pts_s is None or (pts_s <= last_s and not (live and pts_s < last_s - 1.0)):
             pts_s = last_s + period_s if math.isfinite(last_s) else 0.0
         last_s = pts_s
         yield frame, pts_s
@@ -181,21 +187,26 @@ def _play(
                 yield Frame(image=image, time_s=start_s + at_s, source_time_s=pts_s, camera=camera)
                 if pacer is not None:
                     pacer.delivered()
+            duration_s = (container.duration or 0) / av.time_base
         if first_pts_s is None:
             raise SourceError(f"no picture of {redact(str(path))} could be decoded. Check that it was copied whole.")
+        if (played_s := at_s - offset_s) < duration_s - max(2.0, 0.1 * duration_s):
+            log.warning("source file ended early camera=%s at_s=%.1f of_s=%.1f", camera, played_s, duration_s)
         offset_s = at_s + period_s
     if counts.corrupt:
         log.warning("source broken_frames camera=%s n=%d", camera, counts.corrupt)
 
 
-def _decode(container: InputContainer, stream: VideoStream, counts: Counts) -> Iterator[VideoFrame]:
+def _decode(container: InputContainer, stream: VideoStream, counts: Counts, *, live: bool) -> Iterator[VideoFrame]:
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             return
-        except (OSError, ValueError, av.FFmpegError):  # the rest of the file is out of reach
+        except (OSError, ValueError, av.FFmpegError):  # the rest is out of reach
+            if live:
+                raise
             counts.corrupt += 1
             return
         try:
