@@ -152,7 +152,9 @@ class GraphConv(nn.Module):
         edges = (self.adjacency * self.importance).transpose(0, 1).flatten(0, 1)  # (V*K, V)
         n, t, v, c = x.shape
         x = torch.bmm(edges.expand(n * t, -1, -1), x.reshape(n * t, v, c))  # (N*T, V*K, C)
-        x = x.reshape(n, t, v, -1)  # (N, T, V, K*C): nothing is copied, 1.3 times as fast as a broadcast matmul
+        x = x.reshape(
+            n, t, v, len(self.adjacency) * c
+        )  # (N, T, V, K*C): no copy, 1.3 times as fast as a broadcast matmul
         mixed: Tensor = self.linear(x)  # (N, T, V, C')
         return mixed
 
@@ -229,7 +231,7 @@ class STGCN(nn.Module):
         """Classify windows.
 
         Args:
-            x: (N, T, V, C) from `features`, T of 1 or more.
+            x: (N, T, V, C) from `features`, T of 1 or more; N may be 0.
 
         Returns:
             Logits (N, n_classes).
@@ -238,7 +240,7 @@ class STGCN(nn.Module):
             ShapeError: x does not fit the layout and channels of the network.
         """
         n, t = self._check(x)
-        x = self.input_norm(x.reshape(n * t, -1)).reshape(x.shape)  # (N, T, V, C)
+        x = self.input_norm(x.reshape(n * t, x.shape[2] * x.shape[3])).reshape(x.shape)  # (N, T, V, C)
         for block in self.blocks:
             x = block(x)  # (N, T', V, C')
         x = x[:, : self._n_whole(t)]  # (N, T*, V, C'): outputs that needed no frame after the end

@@ -53,6 +53,10 @@ def test_windows_of_any_length_give_probabilities(n_frames: int) -> None:
     torch.testing.assert_close(scores.sum(dim=1), torch.ones(2))
 
 
+def test_nobody_on_screen_gives_no_rows() -> None:
+    assert network().scores(some_joints(0)).shape == (0, 4)
+
+
 def test_the_same_seed_gives_the_same_answer_and_another_seed_another() -> None:
     joints = some_joints()
 

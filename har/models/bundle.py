@@ -1,0 +1,286 @@
+"""Model bundles: everything a model needs to be served, in one verified folder or zip (DESIGN, section 7).
+
+A bundle holds no code and no pickle: safetensors and JSON, a digest of each file, and golden windows with the answers
+that the model gave when it was made. It loads whole or not at all, and never changes under its name.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from har.errors import ShapeError
+from har.models import bundle_contents as contents
+from har.models.bundle_files import read_files, refuse_existing, write_folder, write_zip
+from har.models.risk import RISK_TENSORS, RiskModel
+from har.models.stgcn import STGCN, STGCNConfig
+from har.records import FloatArray
+
+RiskArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A verified bundle, ready to serve.
+
+    Attributes:
+        name: its name; never stands for two different bundles.
+        version: its version, for people.
+        sha256: digest of the manifest, which itself holds the digests of all other files.
+        labels: label of each output of the model.
+        config: the network's hyper-parameters.
+        model: the network, in evaluation mode, on the CPU.
+        risk: arrays of the risk model, keys `RISK_TENSORS`, read-only; None if the bundle has no risk part.
+        risk_meta: "features" (names, in order), "threshold" and whatever else its maker noted; empty without risk part.
+        rate_hz: frames per second of the windows.
+        window_frames: frames of a window.
+        norm: how joints were normalised, as `har.windows` understands it.
+        metrics: what was measured when it was made.
+        card: its card, Markdown.
+        created: when it was made, ISO 8601, UTC.
+        parent: model id of the bundle it was trained from; None if from scratch.
+        data_digest: digest of the data it was trained on.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    labels: tuple[str, ...]
+    config: STGCNConfig
+    model: STGCN
+    risk: Mapping[str, RiskArray] | None
+    risk_meta: Mapping[str, Any]
+    rate_hz: float
+    window_frames: int
+    norm: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    card: str
+    created: str
+    parent: str | None
+    data_digest: str
+
+    @property
+    def model_id(self) -> str:
+        """Short name for events, "care-2@1f3c"."""
+        return f"{self.name}@{self.sha256[:4]}"
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window, seconds."""
+        return self.window_frames / self.rate_hz
+
+    def risk_model(self) -> RiskModel | None:
+        """Give the risk model, or None if the bundle has none."""
+        if self.risk is None:
+            return None
+        return RiskModel.from_arrays(self.risk, threshold=float(self.risk_meta["threshold"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify_bundle` found.
+
+    Attributes:
+        model_id: "name@sha".
+        sizes: bytes of each file.
+        n_parameters: learnable numbers in the network.
+        n_golden: golden windows that were run.
+        action_difference: largest difference to a golden probability of an action.
+        risk_difference: largest difference to a golden danger; None without risk part.
+    """
+
+    model_id: str
+    sizes: Mapping[str, int]
+    n_parameters: int
+    n_golden: int
+    action_difference: float
+    risk_difference: float | None
+
+
+def load_bundle(path: Path | str) -> Bundle:
+    """Load and verify a bundle: names, sizes, digests, JSON, tensors, finite weights, golden answers, in this order.
+
+    Args:
+        path: its folder or uncompressed zip.
+
+    Raises:
+        BundleError: anything about it is wrong; the text names the file, what was found and what to do.
+    """
+    return _open(read_files(Path(path)), Path(path))[0]
+
+
+def verify_bundle(path: Path | str) -> Verification:
+    """Verify a bundle as `load_bundle` does and tell what was found.
+
+    Raises:
+        BundleError: anything about it is wrong.
+    """
+    return _open(read_files(Path(path)), Path(path))[1]
+
+
+def pack_bundle(path: Path | str, target: Path | str) -> None:
+    """Write a verified bundle as one uncompressed zip.
+
+    Args:
+        path: the bundle.
+        target: the zip; must not exist.
+
+    Raises:
+        BundleError: the bundle does not verify or the zip cannot be written.
+    """
+    files = read_files(Path(path))
+    _open(files, Path(path))
+    write_zip(Path(target), files)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RiskPart:
+    """The risk part of a bundle to be saved.
+
+    Attributes:
+        arrays: keys `RISK_TENSORS`, as of `RiskModel.to_arrays`.
+        meta: "features", "threshold" and any further JSON.
+        golden_features: (N, F) float64, N of 1 or more.
+    """
+
+    arrays: Mapping[str, RiskArray]
+    meta: Mapping[str, Any]
+    golden_features: RiskArray
+
+
+def save_bundle(
+    path: Path | str,
+    *,
+    name: str,
+    version: str,
+    model: STGCN,
+    labels: Sequence[str],
+    rate_hz: float,
+    golden_windows: FloatArray,
+    norm: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    card: str,
+    data_digest: str,
+    created: datetime,
+    parent: str | None = None,
+    risk: RiskPart | None = None,
+) -> Bundle:
+    """Make a bundle, verify it and write it to a new folder, whole or not at all.
+
+    Args:
+        path: the folder; must not exist.
+        name: `[a-z0-9][a-z0-9._-]{0,62}`.
+        version: the same.
+        model: the network; it is left as it is.
+        labels: label of each output.
+        rate_hz: frames per second of the windows.
+        golden_windows: (N, T, V, D + 1) normalised joints, N of 1 or more; T is the length of the bundle's windows.
+        norm: how joints were normalised.
+        metrics: what was measured; finite numbers only.
+        card: Markdown.
+        data_digest: digest of the training data.
+        created: now, with its time zone.
+        parent: model id of the bundle it was trained from.
+        risk: the risk part.
+
+    Returns:
+        The bundle as it would be loaded from its files.
+
+    Raises:
+        BundleError: the folder exists or cannot be written, or the parts do not make a valid bundle.
+    """
+    path = Path(path)
+    refuse_existing(path)
+    if golden_windows.ndim != 4:
+        contents.refuse(path, "golden.safetensors", f"windows are {golden_windows.shape}", "Give (N, T, V, D + 1).")
+    skeleton = contents.describe_skeleton(model.config, rate_hz=rate_hz, window_frames=golden_windows.shape[1])
+    files = {
+        "stgcn.safetensors": contents.to_blob(path, "stgcn.safetensors", model.state_dict()),
+        "golden.safetensors": _golden_blob(path, model, golden_windows, risk),
+        "labels.json": contents.to_json(path, "labels.json", {"labels": list(labels)}),
+        "skeleton.json": contents.to_json(path, "skeleton.json", skeleton),
+        "norm.json": contents.to_json(path, "norm.json", norm),
+        "metrics.json": contents.to_json(path, "metrics.json", metrics),
+        "card.md": card.encode(),
+    }
+    if risk is not None:
+        arrays = {key: contents.packed(value, np.float64) for key, value in risk.arrays.items()}
+        files["risk.safetensors"] = contents.to_blob(path, "risk.safetensors", arrays)
+    manifest = {
+        "format": contents.FORMAT,
+        "format_version": contents.FORMAT_VERSION,
+        "name": name,
+        "version": version,
+        "created": created.astimezone(UTC).isoformat(timespec="seconds"),
+        "architecture": {"name": "stgcn", "hyper_parameters": asdict(model.config)},
+        "parent": parent,
+        "data_digest": data_digest,
+        "risk": None if risk is None else dict(risk.meta),
+        "files": {key: {"sha256": hashlib.sha256(blob).hexdigest(), "size": len(blob)} for key, blob in files.items()},
+    }
+    files["manifest.json"] = contents.to_json(path, "manifest.json", manifest)
+    bundle, _ = _open(files, path)
+    write_folder(path, files)
+    return bundle
+
+
+def _golden_blob(path: Path, model: STGCN, windows: FloatArray, risk: RiskPart | None) -> bytes:
+    """Golden inputs with the answers that the models give now."""
+    golden = {"windows": contents.packed(windows, np.float32)}
+    served = copy.deepcopy(model).cpu().eval()
+    try:
+        golden["probabilities"] = contents.action_answers(served, golden["windows"])
+    except ShapeError as error:
+        contents.refuse(path, "golden.safetensors", str(error).rstrip("."), "Give windows that fit the network.")
+    if risk is not None:
+        golden["risk_features"] = contents.packed(risk.golden_features, np.float64)
+        try:
+            danger = RiskModel.from_arrays(risk.arrays).probability(golden["risk_features"].numpy())
+        except (ShapeError, KeyError, IndexError, ValueError) as error:
+            contents.refuse(path, "risk.safetensors", f"no risk model can be made of it ({error})")
+        golden["risk_probabilities"] = contents.packed(danger, np.float64)
+    return contents.to_blob(path, "golden.safetensors", golden)
+
+
+def _open(files: Mapping[str, bytes], path: Path) -> tuple[Bundle, Verification]:
+    """Verify files whose names and sizes are known to be allowed, and make the bundle of them."""
+    manifest = contents.read_manifest(files, path)
+    contents.check_digests(files, manifest, path)
+    config = contents.read_config(manifest, path)
+    skeleton = contents.read_skeleton(files, config, path)
+    labels = contents.read_labels(files, config, path)
+    norm, metrics = contents.read_json(files, path, "norm.json"), contents.read_json(files, path, "metrics.json")
+    card = contents.read_text(files, path, "card.md")
+    model = contents.read_model(files, config, path)
+    risk = contents.read_risk(files, manifest, path)
+    n_golden, action, danger = contents.check_golden(files, path, skeleton=skeleton, model=model, risk=risk)
+    bundle = Bundle(
+        name=manifest.name,
+        version=manifest.version,
+        sha256=hashlib.sha256(files["manifest.json"]).hexdigest(),
+        labels=labels,
+        config=config,
+        model=model,
+        risk=None if risk is None else MappingProxyType({key: getattr(risk, key) for key in RISK_TENSORS}),
+        risk_meta=MappingProxyType({} if manifest.risk is None else manifest.risk.model_dump()),
+        rate_hz=float(skeleton.rate_hz),
+        window_frames=skeleton.window_frames,
+        norm=MappingProxyType(norm),
+        metrics=MappingProxyType(metrics),
+        card=card,
+        created=manifest.created,
+        parent=manifest.parent,
+        data_digest=manifest.data_digest,
+    )
+    sizes = MappingProxyType({name: len(blob) for name, blob in sorted(files.items())})
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    return bundle, Verification(bundle.model_id, sizes, n_parameters, n_golden, action, danger)

@@ -1,0 +1,366 @@
+"""What the files of a bundle must hold: JSON by schema, tensors by exact name, shape and type, golden answers.
+
+Each function takes the files already read, and refuses with one line: bundle, file, what was found, what to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from graphs.layouts import LAYOUTS
+from har.errors import BundleError, HarError
+from har.models.risk import FEATURES, RISK_TENSORS, RiskModel
+from har.models.stgcn import STGCN, STGCNConfig
+
+FORMAT = "har-bundle"
+FORMAT_VERSION = 1
+GOLDEN_TOLERANCE = 1e-4
+ARCHITECTURES: dict[str, type[STGCNConfig]] = {"stgcn": STGCNConfig}
+
+AGAIN = "Fetch or make the bundle again."
+Files = Mapping[str, bytes]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class FileEntry(_Strict):
+    """Digest and size of one file."""
+
+    sha256: Digest
+    size: Annotated[int, Field(ge=0)]
+
+
+class Architecture(_Strict):
+    """A network by name and hyper-parameters."""
+
+    name: str
+    hyper_parameters: dict[str, Any]
+
+
+class RiskMeta(_Strict):
+    """What the risk arrays mean; further keys are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    features: list[str]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Manifest(_Strict):
+    """manifest.json."""
+
+    format: Literal["har-bundle"]
+    format_version: int
+    name: Name
+    version: Name
+    created: str
+    architecture: Architecture
+    parent: str | None
+    data_digest: str
+    risk: RiskMeta | None
+    files: dict[str, FileEntry]
+
+
+class Skeleton(_Strict):
+    """skeleton.json."""
+
+    layout: str
+    joints: list[str]
+    edges: list[list[int]]
+    partition: str
+    window_frames: Annotated[int, Field(ge=1, le=4096)]
+    rate_hz: Annotated[float, Field(ge=1, le=240)]
+
+
+class Labels(_Strict):
+    """labels.json."""
+
+    labels: list[Label]
+
+
+def refuse(path: Path, file: str, found: str, cure: str = AGAIN) -> NoReturn:
+    """Raise the one line that a bundle is refused with."""
+    raise BundleError(f"{path}: {file}: {' '.join(found.split())}. {cure}") from None
+
+
+def read_text(files: Files, path: Path, file: str) -> str:
+    """Decode a text file."""
+    try:
+        return files[file].decode()
+    except UnicodeDecodeError as error:
+        refuse(path, file, f"not UTF-8 ({error.reason} at byte {error.start})")
+
+
+def read_json(files: Files, path: Path, file: str) -> dict[str, Any]:
+    """Parse a JSON object: finite numbers, no key twice."""
+
+    def finite(text: str) -> float:
+        if not math.isfinite(value := float(text)):
+            raise ValueError(f"the number {text[:20]} is not finite")
+        return value
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key stands there twice")
+        return dict(pairs)
+
+    text = read_text(files, path, file)
+    try:
+        value = json.loads(text, parse_float=finite, parse_constant=finite, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        refuse(path, file, f"no valid JSON ({error})")
+    if not isinstance(value, dict):
+        refuse(path, file, "not a JSON object")
+    return value
+
+
+def to_json(path: Path, file: str, value: Mapping[str, Any]) -> bytes:
+    """Write a JSON object; the same value gives the same bytes."""
+    try:
+        return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        refuse(
+            path, file, f"cannot be written as JSON ({error})", "Give finite numbers, text, lists and mappings only."
+        )
+
+
+def check_schema(schema: type[Schema], value: Mapping[str, Any], path: Path, file: str) -> Schema:
+    """Check a parsed object against its schema."""
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        refuse(path, file, _first(error))
+
+
+def _first(error: ValidationError) -> str:
+    detail = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in detail["loc"]) or "the object"
+    return f"{where}: {detail['msg']}"
+
+
+def read_manifest(files: Files, path: Path) -> Manifest:
+    """Read manifest.json, telling a newer format from a broken one."""
+    raw = read_json(files, path, "manifest.json")
+    version = raw.get("format_version")
+    if raw.get("format") != FORMAT or isinstance(version, bool) or not isinstance(version, int):
+        refuse(path, "manifest.json", f"format is {raw.get('format')!r} {version!r}, not {FORMAT!r} {FORMAT_VERSION}")
+    if version > FORMAT_VERSION:
+        refuse(
+            path,
+            "manifest.json",
+            f"format_version {version} is newer than {FORMAT_VERSION}, the newest known here",
+            "Upgrade har, or use an older bundle.",
+        )
+    if version < 1:
+        refuse(path, "manifest.json", f"format_version {version} does not exist")
+    return check_schema(Manifest, raw, path, "manifest.json")
+
+
+def check_digests(files: Files, manifest: Manifest, path: Path) -> None:
+    """Compare every file but the manifest with the size and digest that stand there."""
+    present = set(files) - {"manifest.json"}
+    for name in sorted(present ^ set(manifest.files)):
+        found = "is there but not in manifest.json" if name in present else "is in manifest.json but not there"
+        refuse(path, name, found)
+    for name in sorted(present):
+        entry, blob = manifest.files[name], files[name]
+        if len(blob) != entry.size:
+            refuse(path, name, f"{len(blob)} bytes, manifest.json says {entry.size}")
+        if hashlib.sha256(blob).hexdigest() != entry.sha256:
+            refuse(path, name, "its sha256 is not the one in manifest.json: the file has changed")
+
+
+def read_config(manifest: Manifest, path: Path) -> STGCNConfig:
+    """Make the network's config of the manifest's hyper-parameters; all must be there and none else."""
+    name, given = manifest.architecture.name, manifest.architecture.hyper_parameters
+    if name not in ARCHITECTURES:
+        known = ", ".join(sorted(ARCHITECTURES))
+        refuse(path, "manifest.json", f"architecture {name!r} is not known", f"Known architectures: {known}.")
+    wanted = set(ARCHITECTURES[name].__dataclass_fields__)
+    for key in sorted(wanted ^ set(given)):
+        refuse(path, "manifest.json", f"hyper-parameter {key!r} is {'missing' if key in wanted else 'not known'}")
+    try:
+        return TypeAdapter(ARCHITECTURES[name]).validate_json(json.dumps(given), strict=True)
+    except ValidationError as error:
+        refuse(path, "manifest.json", f"hyper-parameters: {_first(error)}")
+    except HarError as error:
+        refuse(path, "manifest.json", f"hyper-parameters: {str(error).rstrip('.')}")
+
+
+def describe_skeleton(config: STGCNConfig, *, rate_hz: float, window_frames: int) -> dict[str, Any]:
+    """Give skeleton.json of a network."""
+    which = LAYOUTS[config.layout]
+    return {
+        "layout": config.layout,
+        "joints": list(which.joints),
+        "edges": [list(edge) for edge in which.edges],
+        "partition": config.partition,
+        "window_frames": window_frames,
+        "rate_hz": rate_hz,
+    }
+
+
+def read_skeleton(files: Files, config: STGCNConfig, path: Path) -> Skeleton:
+    """Read skeleton.json and compare it with the layout of that name as it is here."""
+    file = "skeleton.json"
+    skeleton = check_schema(Skeleton, read_json(files, path, file), path, file)
+    wanted = describe_skeleton(config, rate_hz=skeleton.rate_hz, window_frames=skeleton.window_frames)
+    for key, value in skeleton.model_dump().items():
+        if value != wanted[key]:
+            refuse(
+                path, file, f"{key} is not that of the network in manifest.json ({config.layout}, {config.partition})"
+            )
+    return skeleton
+
+
+def read_labels(files: Files, config: STGCNConfig, path: Path) -> tuple[str, ...]:
+    """Read labels.json: as many different labels as the network has outputs."""
+    file = "labels.json"
+    labels = check_schema(Labels, read_json(files, path, file), path, file).labels
+    if len(labels) != config.n_classes or len(set(labels)) != len(labels):
+        refuse(path, file, f"{len(set(labels))} different labels for {config.n_classes} outputs")
+    return tuple(labels)
+
+
+def to_blob(path: Path, file: str, tensors: Mapping[str, Tensor]) -> bytes:
+    """Write tensors as safetensors and read them back.
+
+    safetensors takes the memory of an array for its content, whatever its strides; so every one is made contiguous.
+    """
+    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    blob: bytes = safetensors.torch.save(packed)
+    again = read_tensors({file: blob}, path, file)
+    for name, tensor in tensors.items():
+        if not torch.equal(again[name].nan_to_num(), tensor.detach().cpu().nan_to_num()):
+            refuse(path, file, f"{name} does not read back the same")
+    return blob
+
+
+def read_tensors(files: Files, path: Path, file: str) -> dict[str, Tensor]:
+    """Parse a safetensors file."""
+    try:
+        loaded: dict[str, Tensor] = safetensors.torch.load(files[file])
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+        refuse(path, file, f"not a safetensors file ({error})")
+    return {name: tensor.clone() for name, tensor in loaded.items()}
+
+
+def check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path, file: str) -> None:
+    """Compare names, shapes and types exactly; floating numbers must be finite."""
+    for name in sorted(set(found) ^ set(wanted)):
+        refuse(path, file, f"tensor {name} is {'missing' if name in wanted else 'not one of the model'}")
+    for name, tensor in found.items():
+        is_, should = (tuple(tensor.shape), tensor.dtype), (tuple(wanted[name].shape), wanted[name].dtype)
+        if is_ != should:
+            refuse(path, file, f"tensor {name} is {is_[0]} {is_[1]}, the model needs {should[0]} {should[1]}")
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            refuse(path, file, f"tensor {name} holds NaN or infinity")
+
+
+def read_model(files: Files, config: STGCNConfig, path: Path) -> STGCN:
+    """Build the network and fill it, in evaluation mode; random state is left alone."""
+    file = "stgcn.safetensors"
+    tensors = read_tensors(files, path, file)
+    with torch.device("meta"):  # shapes only: nothing is allocated before it is known to fit
+        model = STGCN(config)
+    check_tensors(tensors, model.state_dict(), path, file)
+    model.load_state_dict(tensors, strict=True, assign=True)
+    return model.eval()
+
+
+def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
+    """Read the risk part; None if there is none."""
+    file, meta = "risk.safetensors", manifest.risk
+    if (file in files) != (meta is not None):
+        found = f"{file} is {'there' if meta is None else 'missing'}"
+        refuse(path, "manifest.json", f"risk is {'null' if meta is None else 'described'}, but {found}")
+    if meta is None:
+        return None
+    if tuple(meta.features) != FEATURES:
+        refuse(path, "manifest.json", "risk.features are not the features computed here", "Retrain the risk model.")
+    arrays = read_tensors(files, path, file)
+    n_features = len(meta.features)
+    n_components = len(arrays["components"]) if arrays.get("components", torch.tensor(0)).ndim == 2 else 1
+    shapes = {
+        "mean": (n_features,), "scale": (n_features,), "pca_mean": (n_features,),
+        "components": (n_components, n_features), "coef": (n_components,), "intercept": (), "calibration": (2,),
+    }  # fmt: skip
+    wanted = {name: torch.empty(shapes[name], dtype=torch.float64, device="meta") for name in RISK_TENSORS}
+    check_tensors(arrays, wanted, path, file)
+    if not (arrays["scale"] > 0).all():
+        refuse(path, file, "scale is not positive throughout")
+    frozen = {name: tensor.numpy() for name, tensor in arrays.items()}
+    for array in frozen.values():
+        array.flags.writeable = False
+    return RiskModel.from_arrays(frozen, threshold=meta.threshold)
+
+
+def action_answers(model: STGCN, windows: Tensor) -> Tensor:
+    """Give the probabilities (N, n_classes) of a network in evaluation mode on the CPU."""
+    with torch.no_grad():
+        return model.scores(windows)
+
+
+def check_golden(
+    files: Files, path: Path, *, skeleton: Skeleton, model: STGCN, risk: RiskModel | None
+) -> tuple[int, float, float | None]:
+    """Run the golden windows and compare the answers.
+
+    Returns:
+        Number of windows; largest difference of an action's probability; the same of danger, None without risk part.
+    """
+    file = "golden.safetensors"
+    golden = read_tensors(files, path, file)
+    windows = golden.get("windows", torch.empty(0))
+    n, n_risk = len(windows), len(golden.get("risk_features", ()))
+    joints = (n, skeleton.window_frames, len(skeleton.joints), model.config.in_channels // 2)
+    shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+        "windows": (joints, torch.float32),
+        "probabilities": ((n, model.config.n_classes), torch.float32),
+    }
+    if risk is not None:
+        shapes["risk_features"] = ((n_risk, len(FEATURES)), torch.float64)
+        shapes["risk_probabilities"] = ((n_risk,), torch.float64)
+    unknown_is_nan = {name: tensor.nan_to_num() if name == "windows" else tensor for name, tensor in golden.items()}
+    wanted = {name: torch.empty(shape, dtype=dtype, device="meta") for name, (shape, dtype) in shapes.items()}
+    check_tensors(unknown_is_nan, wanted, path, file)
+    if not n or (risk is not None and not n_risk):
+        refuse(path, file, "it holds no golden window")
+    actions = _difference(action_answers(model, windows), golden["probabilities"])
+    danger = None
+    if risk is not None:
+        answer = risk.probability(golden["risk_features"].numpy())
+        danger = _difference(torch.from_numpy(np.asarray(answer)), golden["risk_probabilities"])
+    for what, difference in (("actions", actions), ("danger", danger or 0.0)):
+        if not difference <= GOLDEN_TOLERANCE:
+            refuse(path, file, f"{what} differ from the golden answers by {difference:.2g}, over {GOLDEN_TOLERANCE:g}")
+    return n, actions, danger
+
+
+def _difference(found: Tensor, golden: Tensor) -> float:
+    """Largest absolute difference; NaN, which fits no tolerance, if either holds NaN."""
+    return float((found - golden).abs().max())
+
+
+def packed(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Tensor:
+    """Copy an array into a tensor of its own, C order, whatever its strides; a scalar stays a scalar."""
+    return torch.from_numpy(np.array(array, dtype=dtype, order="C", copy=True))
