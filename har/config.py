@@ -416,9 +416,11 @@ def _shown(value: object) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    """Hide what may be a password, also in an address so mistyped that `redact` does not see one."""
+    """Hide what may be a password, also in an address so mistyped that `redact` does not see one; keep it one line."""
     hidden = redact(text)
-    return f"{HIDDEN}@{hidden.rpartition('@')[2]}" if "@" in hidden and f"{HIDDEN}@" not in hidden else hidden
+    if "@" in hidden and f"{HIDDEN}@" not in hidden:
+        hidden = f"{HIDDEN}@{hidden.rpartition('@')[2]}"
+    return "".join(letter if letter.isprintable() else "?" for letter in hidden)
 
 
 EXAMPLE = """\
