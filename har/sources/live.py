@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class LoginRefusedError(SourceError):
 
 def open_rtsp(url: str, *, camera: str, clock: Clock, limits: LiveLimits) -> Source:
     """Read an RTSP camera, reconnecting for ever."""
-    return _open_live(_rtsp_connector(url, limits), camera=camera, shown=redact(url), clock=clock, limits=limits)
+    return open_live(_rtsp_connector(url, limits), camera=camera, shown=redact(url), clock=clock, limits=limits)
 
 
 def open_webcam(url: str, *, camera: str, clock: Clock, limits: LiveLimits) -> Source:
@@ -65,7 +66,7 @@ def open_webcam(url: str, *, camera: str, clock: Clock, limits: LiveLimits) -> S
         SourceError: there is no such device now; the text lists those there are.
     """
     check_webcam(url)
-    return _open_live(_webcam_connector(url, limits), camera=camera, shown=url, clock=clock, limits=limits)
+    return open_live(_webcam_connector(url, limits), camera=camera, shown=url, clock=clock, limits=limits)
 
 
 def check_webcam(url: str) -> None:
@@ -193,7 +194,16 @@ class _Reader:
         self.alive_s = self._clock.monotonic()
 
 
-def _open_live(connect: Connect, *, camera: str, shown: str, clock: Clock, limits: LiveLimits) -> Source:
+def open_live(connect: Connect, *, camera: str, shown: str, clock: Clock, limits: LiveLimits) -> Source:
+    """Read any camera that can be connected to, again and again.
+
+    Args:
+        connect: opens the camera.
+        camera: its name.
+        shown: its address without secrets, for messages.
+        clock: where time comes from.
+        limits: how long to wait for what.
+    """
     reader = _Reader(connect, camera=camera, shown=shown, clock=clock, limits=limits)
     items = _deliver(reader, camera=camera, shown=shown, clock=clock, limits=limits)
 
@@ -263,10 +273,12 @@ def _open(
     timeout: tuple[float, float],
     format: str | None = None,  # noqa: A002
 ) -> Iterator[tuple[Iterator[Picture], float]]:
+    began_s = time.monotonic()
     try:
         container: InputContainer = av.open(target, options=options, timeout=timeout, format=format)
     except (OSError, ValueError, av.FFmpegError) as error:
-        raise _refusal(error, target, url) from None
+        timed_out = time.monotonic() - began_s >= timeout[0]  # FFmpeg may call that "invalid data"
+        raise _refusal(error, target, url, timed_out=timed_out) from None
     with container:
         if not container.streams.video:
             raise SourceError(f"{redact(url)} sends no pictures. Check which stream the address names.")
@@ -280,16 +292,16 @@ def _readable(pictures: Iterator[Picture], target: str, url: str) -> Iterator[Pi
     try:
         yield from pictures
     except (OSError, ValueError, av.FFmpegError) as error:
-        raise _refusal(error, target, url) from None
+        raise _refusal(error, target, url, timed_out=False) from None
 
 
-def _refusal(error: Exception, target: str, url: str) -> SourceError:
+def _refusal(error: Exception, target: str, url: str, *, timed_out: bool) -> SourceError:
     """Say why a camera cannot be read, without any of its secrets."""
     if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
         return LoginRefusedError(f"{redact(url)} refused the login. Check user name and password in its address.")
     if isinstance(error, av.error.HTTPNotFoundError):
         return SourceError(f"{redact(url)} has no such stream. Check the path in its address.")
-    if isinstance(error, av.error.ExitError):  # PyAV's time limit
+    if timed_out or isinstance(error, av.error.ExitError):  # what PyAV's time limit raises
         return SourceError(f"{redact(url)} does not answer. Check that it is switched on and reachable.")
     text = str(getattr(error, "strerror", None) or type(error).__name__)
     return SourceError(f"{redact(url)} cannot be read: {scrub(scrub(text, target), url)}")
