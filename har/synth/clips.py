@@ -1,0 +1,313 @@
+"""Simulated skeleton clips: random people in random rooms, daily life and falls, as an estimator would see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from har.clips import Clip, Span, write_clips
+from har.synth.body import N_COCO, Array, Body, P, random_body
+from har.synth.camera import Camera, random_camera
+from har.synth.falls import DIRECTIONS
+from har.synth.motion import Actor, Motion, random_style
+from har.synth.noise import observe, random_weather
+
+LICENCE = "Apache-2.0"
+FALL_SHARE = 0.4
+CLIPS_PER_BODY = 4
+TEST_EVERY = 5  # bodies; the split "sim" holds these back
+DURATION_S = (8.0, 20.0)
+RATES_HZ = (8.0, 10.0, 12.0, 15.0, 15.0, 18.0, 20.0, 25.0, 30.0, 30.0)
+CAMERA_TRIES = 12
+IN_PICTURE_SHARE = 0.8
+
+
+def simulate_clips(n: int, *, seed: int) -> Iterator[Clip]:
+    """Simulate labelled clips, each untrimmed with spans; the same seed gives the same clips.
+
+    Args:
+        n: how many.
+        seed: of everything random. Clips and bodies of different seeds are different people.
+
+    Yields:
+        COCO-17 clips in pixels of 8 to 20 s, `danger` true where somebody falls.
+    """
+    for index in range(n):
+        yield _simulate_clip(index, seed=seed)
+
+
+def write_synth_clips(out: str | Path, *, n: int, seed: int, progress: Callable[[int, int], None] | None = None) -> int:
+    """Simulate clips and write them as a clip set.
+
+    Args:
+        out: a folder that is not there yet, or empty.
+        n: how many clips.
+        seed: of everything random.
+        progress: called with (done, n) after each clip.
+
+    Returns:
+        How many clips were written.
+
+    Raises:
+        ClipError: the folder holds something already.
+    """
+    return write_clips(out, _counted(simulate_clips(n, seed=seed), n=n, progress=progress))
+
+
+def _counted(clips: Iterator[Clip], *, n: int, progress: Callable[[int, int], None] | None) -> Iterator[Clip]:
+    for done, clip in enumerate(clips, start=1):
+        yield clip
+        if progress is not None:
+            progress(done, n)
+
+
+def _simulate_clip(index: int, *, seed: int) -> Clip:
+    person = index // CLIPS_PER_BODY
+    of_person = np.random.default_rng([seed, 1, person])
+    body, style = random_body(of_person), random_style(of_person)
+    rng = np.random.default_rng([seed, 2, index])
+    duration_s = float(rng.uniform(*DURATION_S))
+    actor = Actor(body, style, rng, room_m=float(rng.uniform(1.0, 1.8)))
+    falls = bool(rng.random() < FALL_SHARE)
+    if falls:
+        act_fall(actor, duration_s=duration_s)
+    else:
+        act_daily_life(actor, duration_s=duration_s)
+    motion = actor.motion()
+    return _film(
+        motion, body=body, rng=rng, duration_s=duration_s, clip_id=f"sim-{seed}-{index:05d}", person=person, seed=seed
+    )
+
+
+def _film(
+    motion: Motion, *, body: Body, rng: np.random.Generator, duration_s: float, clip_id: str, person: int, seed: int
+) -> Clip:
+    """See a motion through a random camera and estimator."""
+    rate_hz = float(rng.choice(RATES_HZ))
+    begin_s = max(0.0, float(motion.time_s[-1]) - duration_s)
+    time_s = frame_times(rng, rate_hz=rate_hz, end_s=min(duration_s, float(motion.time_s[-1])))
+    points, labels = sample(motion, begin_s + time_s)
+    camera = aim_camera(rng, points)
+    joints = observe(points, labels, body=body, camera=camera, rate_hz=rate_hz, weather=random_weather(rng), rng=rng)
+    spans = cut_spans(motion, begin_s=begin_s, end_s=begin_s + float(time_s[-1]))
+    return Clip(
+        id=clip_id,
+        joints=joints[:, None],
+        time_s=time_s,
+        danger=any(label == "fall" for *_, label in spans),
+        spans=spans,
+        subject=f"sim{seed:04d}-{person:04d}" if seed else f"sim{person:04d}",
+        camera="simulated",
+        splits={"sim": "test" if person % TEST_EVERY == TEST_EVERY - 1 else "train"},
+        rate_hz=rate_hz,
+        rate_known=True,
+        source=f"har synth clips, seed {seed}",
+        licence=LICENCE,
+        width_px=camera.width_px,
+        height_px=camera.height_px,
+    )
+
+
+def cut_spans(motion: Motion, *, begin_s: float, end_s: float) -> tuple[Span, ...]:
+    """Give the spans of a part of a motion, on a clock that starts with the part."""
+    parts = ((max(start, begin_s), min(end, end_s), label) for start, end, label in motion.spans)
+    return tuple((start - begin_s, end - begin_s, label) for start, end, label in parts if end - start > 1e-6)
+
+
+def frame_times(rng: np.random.Generator, *, rate_hz: float, end_s: float) -> Array:
+    """Give (T,) capture times from 0 to at most `end_s`: even, or with the unrest of a network camera."""
+    time_s = np.arange(int(end_s * rate_hz) + 1) / rate_hz
+    if rng.random() < 0.5:
+        time_s[1:-1] += rng.uniform(-0.2, 0.2, max(len(time_s) - 2, 0)) / rate_hz
+    return time_s
+
+
+def sample(motion: Motion, time_s: Array) -> tuple[Array, list[str]]:
+    """Give points (T, P, 3) and labels (T,) of a motion at given times."""
+    position = np.clip(time_s * motion.rate_hz, 0, len(motion.labels) - 1)
+    before = np.minimum(position.astype(int), len(motion.labels) - 2)
+    share = (position - before)[:, None, None]
+    points = motion.points[before] * (1 - share) + motion.points[before + 1] * share
+    return points, [motion.labels[i] for i in before]
+
+
+def aim_camera(rng: np.random.Generator, points: Array) -> Camera:
+    """Draw a camera that has most of the joints in its picture; the best of some tries."""
+    centre_m = 0.5 * (points[:, P["pelvis"], :2].min(axis=0) + points[:, P["pelvis"], :2].max(axis=0))
+    best, best_share = random_camera(rng, centre_m), -1.0
+    some = points[:: max(1, len(points) // 40), :N_COCO]
+    for _ in range(CAMERA_TRIES):
+        camera = random_camera(rng, centre_m)
+        xy, depth_m = camera.project(some)
+        inside = (xy > 0).all(-1) & (xy[..., 0] < camera.width_px) & (xy[..., 1] < camera.height_px) & (depth_m > 0.6)
+        share = float(inside.mean())
+        if share > best_share:
+            best, best_share = camera, share
+        if share > IN_PICTURE_SHARE:
+            break
+    return best
+
+
+# -- scripts ---------------------------------------------------------------------------------------------------------
+
+
+def act_fall(actor: Actor, *, duration_s: float) -> None:
+    """Act something of daily life, a fall, and lying until the end; some get up again."""
+    rng = actor.rng
+    before_s = float(rng.uniform(1.5, max(2.0, duration_s - 6.0)))
+    kind = rng.random()
+    if kind < 0.14:
+        _fall_from_chair(actor, before_s=before_s)
+    elif kind < 0.22:
+        actor.start_lying(bed=True)
+        actor.lie(before_s)
+        actor.roll_out_of_bed()
+    else:
+        act_daily_life(actor, duration_s=before_s, on_feet=True)
+        _fall_from_standing(actor)
+    actor.lie(max(2.5, duration_s - actor.duration_s), still=float(rng.uniform(0.3, 1.0)))
+    if rng.random() < 0.1:
+        actor.get_up()
+        actor.stand(1.0)
+
+
+def _fall_from_chair(actor: Actor, *, before_s: float) -> None:
+    actor.start_seated()
+    actor.sit(before_s)
+    actor.fall(direction=str(actor.rng.choice(("forward", "left", "right"))), slump=bool(actor.rng.random() < 0.4))
+
+
+def _fall_from_standing(actor: Actor) -> None:
+    rng = actor.rng
+    direction = str(rng.choice(DIRECTIONS, p=(0.34, 0.26, 0.2, 0.2)))
+    chance = rng.random()
+    if chance < 0.2:
+        actor.fall(direction=direction, slump=True)
+    elif chance < 0.5:
+        actor.walk(float(rng.uniform(0.8, 2.0)))
+        actor.fall(direction="forward", speed_m_s=actor.style.walk_m_s)
+    else:
+        actor.fall(direction=direction)
+
+
+def act_daily_life(actor: Actor, *, duration_s: float, on_feet: bool = False) -> None:
+    """Act one thing after another without a fall.
+
+    Args:
+        actor: who.
+        duration_s: at least this long, counted from now.
+        on_feet: whether to begin and end standing.
+    """
+    rng = actor.rng
+    end_s = actor.duration_s + duration_s
+    begin = rng.random()
+    if on_feet or begin < 0.65:
+        state = "standing"
+    elif begin < 0.88:
+        actor.start_seated()
+        state = "seated"
+    else:
+        bed = bool(rng.random() < 0.7)
+        actor.start_lying(bed=bed)
+        state = "lying"
+    if state == "standing":
+        _begin_on_feet(actor)
+    while actor.duration_s < end_s:
+        state = _NEXT[state](actor)
+    if on_feet and state != "standing":
+        _rise(actor, state)
+
+
+def _begin_on_feet(actor: Actor) -> None:
+    if actor.rng.random() < 0.5:
+        actor.walk(float(actor.rng.uniform(1.5, 5.0)))
+    else:
+        actor.stand(float(actor.rng.uniform(1.0, 3.0)))
+
+
+def _from_standing(actor: Actor) -> str:
+    rng = actor.rng
+    chance = rng.random()
+    if chance < 0.22:
+        actor.walk(float(rng.uniform(2.0, 6.0)))
+    elif chance < 0.45:
+        actor.stand(float(rng.uniform(1.5, 5.0)))
+    elif chance < 0.58:
+        actor.bend()
+    elif chance < 0.61:
+        actor.squats()
+    elif chance < 0.64:
+        actor.exercise(float(rng.uniform(2.0, 5.0)))
+    elif chance < 0.67:
+        actor.turn(float(rng.uniform(-180, 180)))
+    elif chance < 0.87:
+        bed = bool(rng.random() < 0.35)
+        actor.sit_down(quick=bool(rng.random() < 0.3), furniture="bed" if bed else "chair")
+        if bed and rng.random() < 0.75:
+            actor.sit(float(rng.uniform(0.3, 1.5)))
+            actor.lie_down()
+            return "lying"
+        return "seated"
+    elif chance < 0.93:
+        actor.sit_on_floor()
+        return "on the floor"
+    else:
+        actor.lie_down()
+        return "lying"
+    return "standing"
+
+
+def _from_seat(actor: Actor) -> str:
+    rng = actor.rng
+    chance = rng.random()
+    if chance < 0.5:
+        actor.sit(float(rng.uniform(1.5, 6.0)))
+    elif chance < 0.62:
+        actor.tie_shoes()
+    elif chance < 0.72:
+        actor.sit(0.5)
+        actor.lie_down()
+        return "lying"
+    else:
+        return _rise(actor, "seated")
+    return "seated"
+
+
+def _from_floor(actor: Actor) -> str:
+    chance = actor.rng.random()
+    if chance < 0.5:
+        actor.rest_on_floor(float(actor.rng.uniform(1.5, 5.0)))
+        return "on the floor"
+    if chance < 0.75:
+        actor.lie_down()
+        return "lying"
+    return _rise(actor, "on the floor")
+
+
+def _from_lying(actor: Actor) -> str:
+    chance = actor.rng.random()
+    if chance < 0.6:
+        actor.lie(float(actor.rng.uniform(2.0, 7.0)))
+    elif chance < 0.75:
+        actor.roll_over()
+    else:
+        return _rise(actor, "lying")
+    return "lying"
+
+
+def _rise(actor: Actor, state: str) -> str:
+    if state == "seated":
+        actor.stand_up()
+    else:
+        actor.get_up()
+    return "standing"
+
+
+_NEXT: dict[str, Callable[[Actor], str]] = {
+    "standing": _from_standing,
+    "seated": _from_seat,
+    "on the floor": _from_floor,
+    "lying": _from_lying,
+}
