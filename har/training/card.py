@@ -1,0 +1,134 @@
+"""The model card: what a bundle was made of, how, and how far it may be trusted, in plain Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from har.clips import Clip
+from har.models.stgcn import STGCNConfig
+from har.training.dataset import labels_of
+from har.training.recipe import Recipe
+
+
+def write_card(
+    *,
+    name: str,
+    version: str,
+    created: datetime,
+    command: str,
+    clips: Sequence[Clip],
+    n_windows: Mapping[str, int],
+    config: STGCNConfig,
+    recipe: Recipe,
+    metrics: Mapping[str, Any],
+) -> str:
+    """Write the card of a bundle.
+
+    Args:
+        name: of the bundle.
+        version: of the bundle.
+        created: when.
+        command: what made it.
+        clips: all clips learnt from and chosen by.
+        n_windows: windows per label, learnt from.
+        config: the network's.
+        recipe: how it was trained.
+        metrics: what `train` measured: "validation" and "training".
+    """
+    training = metrics["training"]
+    parts = [
+        f"# {name} {version}",
+        "Names what a person is doing from the joints of the last seconds. Not a medical device.",
+        _table(
+            ("", ""),
+            [
+                ("made", created.strftime("%Y-%m-%d %H:%M UTC")),
+                ("command", f"`{command}`" if command else "from Python"),
+                ("skeleton", f"{config.layout}: x, y, score"),
+                ("window", f"{recipe.n_frames} frames at {recipe.rate_hz:g} Hz, {config.frames_ahead} of them ahead"),
+                ("network", f"ST-GCN, nine blocks of {', '.join(str(each) for each in config.channels)} channels"),
+                ("trained", f"{training['epochs']} passes, pass {training['chosen_epoch']} chosen"),
+                ("time", f"{training['wall_min']:.1f} min, {training['cpu_min']:.1f} CPU-core min"),
+                ("clips held out by", str(metrics["held_out_by"])),
+            ],
+        ),
+        "## Data",
+        _data_table(clips),
+        _label_table(clips, n_windows),
+        "## Measured",
+        _measured(metrics["validation"]),
+        "## Limits",
+        _limits(clips, metrics["validation"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "/").replace("\n", " ") for cell in line) + " |" for line in lines
+    )
+
+
+def _data_table(clips: Sequence[Clip]) -> str:
+    counts = Counter((clip.source, clip.licence) for clip in clips)
+    minutes = {key: sum(clip.duration_s for clip in clips if (clip.source, clip.licence) == key) / 60 for key in counts}
+    people = {
+        key: len({clip.subject for clip in clips if (clip.source, clip.licence) == key and clip.subject is not None})
+        for key in counts
+    }
+    rows = [
+        (source, licence, n, people[source, licence], f"{minutes[source, licence]:.1f}")
+        for (source, licence), n in sorted(counts.items())
+    ]
+    return _table(("source", "licence", "clips", "people", "minutes"), rows)
+
+
+def _label_table(clips: Sequence[Clip], n_windows: Mapping[str, int]) -> str:
+    seen = dict.fromkeys(n_windows, 0)
+    for clip in clips:
+        for label in labels_of(clip):
+            if label in seen:
+                seen[label] += 1
+    return _table(
+        ("label", "clips", "windows learnt from"), [(label, seen[label], n) for label, n in n_windows.items()]
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _measured(validation: Mapping[str, Any] | None) -> str:
+    if validation is None:
+        return "Nothing: no clips were held out. Run `har evaluate` on clips that it has not seen."
+    text = (
+        f"On {validation['n']} windows of clips held out of training, by which the pass was chosen: "
+        f"top-1 {_percent(validation['top1'])}, macro F1 {_percent(validation['macro_f1'])}, calibration error "
+        f"{_percent(validation['ece'])}. Stretch by stretch ({validation['clips']['n']}): top-1 "
+        f"{_percent(validation['clips']['top1'])}."
+    )
+    rows = [
+        (label, row["n"], _percent(row["precision"]), _percent(row["recall"]), _percent(row["f1"]))
+        for label, row in validation["per_class"].items()
+    ]
+    return text + "\n\n" + _table(("label", "windows", "precision", "recall", "F1"), rows)
+
+
+def _limits(clips: Sequence[Clip], validation: Mapping[str, Any] | None) -> str:
+    limits = [
+        "It knows its labels only, and gives one of them whatever the person does.",
+        "It sees joints, not things: a chair, a bed or a walking frame is known by the body alone.",
+        "Numbers on clips of the same making as those learnt from say little about another room and another camera.",
+    ]
+    if any(not clip.rate_known for clip in clips):
+        limits.append("The frame rate of some clips was assumed, so their speed may be wrong.")
+    if validation is not None:
+        weak = [label for label, row in validation["per_class"].items() if row["n"] and (row["f1"] or 0) < 0.6]
+        if weak:
+            limits.append(f"Weak on (F1 under 60 %): {', '.join(weak)}.")
+    return "\n".join(f"- {each}" for each in limits)
