@@ -1,4 +1,4 @@
-"""What `har watch` does: one line per event for a person, or the bodies for a program, and a receipt for every alert."""
+"""What `har watch` does: a line per event for people, or the bodies for programs, and a receipt for every alert."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _read_event(message: Received) -> AnyEvent | None:
 
 def _make_line(body: AnyEvent, *, show_site: bool) -> Text:
     """Write an event as: local time, camera, what happened, how sure, for how long, why."""
-    _, _, place = body.source.partition("/")
+    _, _, place = _plain(body.source).partition("/")
     site, _, camera = place.partition("/")
     where = f"{site}/{camera}".rstrip("/") if show_site else (camera or "service")
     line = Text(no_wrap=True)
@@ -176,14 +176,16 @@ def _make_line(body: AnyEvent, *, show_site: bool) -> Text:
     if isinstance(body, Danger):
         return line.append_text(_describe_danger(body))
     if isinstance(body, Action):
-        line.append(body.data.label, style="bold")
+        line.append(_plain(body.data.label), style="bold")
         return line.append(f"  {_sure(body.data.score)}, person {body.data.person}")
     if isinstance(body, CameraStatus):
         line.append(f"camera {body.data.state}", style=_CAMERA_STYLES[body.data.state])
         fps = "" if body.data.fps is None else f"  {body.data.fps:.0f} pictures a second"
         return line.append(fps if body.data.state == "online" else "").append(_because(body.data.reason))
     line.append(f"service {body.data.state}", style="green" if body.data.state == "online" else "bold red")
-    return line.append(f"  version {body.data.version}, model {body.data.model}").append(_because(body.data.reason))
+    return line.append(f"  version {_plain(body.data.version)}, model {_plain(body.data.model)}").append(
+        _because(body.data.reason)
+    )
 
 
 def _describe_alert(body: Alert) -> Text:
@@ -201,7 +203,7 @@ def _describe_alert(body: Alert) -> Text:
         facts.append(f"on the floor for {_duration(data.floor_s)}")
     facts.append(f"since {_local(data.since).strftime('%H:%M:%S')}")
     if data.change_reason:
-        facts.append(data.change_reason.replace("_", " "))
+        facts.append(_plain(data.change_reason.replace("_", " ")))
     return text.append("  " + ", ".join(facts)).append(_because(data.reason))
 
 
@@ -221,9 +223,12 @@ def _sure(probability: float | None) -> str:
 
 
 def _because(reason: str) -> str:
-    """Give the reason behind a dash, on one line: a message must not be able to move the cursor."""
-    printable = "".join(c if c.isprintable() else " " for c in reason)
-    return f" — {printable}" if printable else ""
+    return f" — {_plain(reason)}" if reason else ""
+
+
+def _plain(text: str) -> str:
+    """Give a text on one line and without control characters: a message must not be able to move the cursor."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Which broker: the configured one, else a mosquitto of our own, else an embedded one without durability (DESIGN 3.9)."""
+"""Which broker: the configured one, else a mosquitto of our own, else an embedded one without durability."""
 
 from __future__ import annotations
 
@@ -136,7 +136,8 @@ def read_broker_url(state_dir: Path) -> str:
 class _Child:
     """A broker in a process of its own, started again when it ends unasked.
 
-    The thread that starts it also waits for it: the kernel ends the child with that very thread, so it must live as long.
+    The thread that starts it also waits for it: the kernel ends the child with that very thread, so it must live as
+    long as the child.
     """
 
     def __init__(self, command: list[str], *, port: int, log_path: Path) -> None:

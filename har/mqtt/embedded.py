@@ -1,6 +1,6 @@
-"""The broker of last resort: amqtt in a process of its own, for trying things out. MQTT 3.1.1, nothing survives a restart.
+"""The broker of last resort, for trying things out: MQTT 3.1.1, nothing survives a restart.
 
-python -m har.mqtt.embedded PORT
+Runs in a process of its own: python -m har.mqtt.embedded PORT
 """
 
 from __future__ import annotations

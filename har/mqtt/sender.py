@@ -147,12 +147,12 @@ class Sender:
     def _step(self) -> None:
         for report in self._connection.take(timeout_s=_LOOK_S):
             self._handle(report)
-        self._settle()
         if self._connection.connected:
             self._send_live()
             self._send_due()
         else:
             self._drop_live()
+        self._settle()  # after sending: a commit takes milliseconds
         self._keep_house()
 
     def _handle(self, report: Report) -> None:

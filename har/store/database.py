@@ -284,7 +284,8 @@ class Store:
             )
 
     def _check_version(self, connection: sa.Connection) -> str:
-        stored = dict(connection.execute(sa.select(meta.c.key, meta.c.value)).tuples().all())
+        rows = connection.execute(sa.select(meta.c.key, meta.c.value))
+        stored = {str(row.key): str(row.value) for row in rows}
         if not stored:
             stored = {"schema_version": str(SCHEMA_VERSION), "instance": uuid.uuid4().hex[:12], "first_sequence": "0"}
             stored["checked_s"] = "0"

@@ -47,7 +47,12 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(f"PostgreSQL cannot be started here: {made.stderr.strip()[-200:]}")
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     control = [*as_user, str(binaries / "pg_ctl"), "-D", str(data), "-w"]
-    subprocess.run([*control, "-o", options, "-l", str(folder / "log"), "start"], check=True, cwd="/", timeout=60,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*control, "-o", options, "-l", str(folder / "log"), "start"],
+        check=True,
+        cwd="/",
+        timeout=60,
+        stdout=subprocess.DEVNULL,
+    )
     yield f"postgresql://har@127.0.0.1:{port}/postgres"
     subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd="/", timeout=60, stdout=subprocess.DEVNULL)
