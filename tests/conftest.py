@@ -31,8 +31,8 @@ def _lack(marker: str) -> str | None:
     """Say what this machine lacks for tests with a marker, with the cure; None when it lacks nothing."""
     if marker == "data" and not (data_folder() / "fall_times.csv").is_file():
         return "the data sets are not here: set HAR_DATA to their folder"
-    if marker == "broker" and shutil.which("mosquitto") is None:
-        return "mosquitto is not on the PATH: apt-get install mosquitto mosquitto-clients"
+    if marker == "broker" and not (_has("mosquitto") and _has("mosquitto_sub")):
+        return "mosquitto is not here: apt-get install mosquitto mosquitto-clients"
     if marker == "rtsp" and not _has_rtsp_server():
         return f"no RTSP server: apt-get install {RTSP_PACKAGES}"
     if marker == "weights":
@@ -48,6 +48,11 @@ def _lack(marker: str) -> str | None:
 
         return None if torch.cuda.is_available() else "no CUDA device"
     return None
+
+
+def _has(program: str) -> bool:
+    # Debian installs mosquitto where an ordinary user's PATH does not look.
+    return bool(shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin"))
 
 
 def _has_rtsp_server() -> bool:

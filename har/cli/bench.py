@@ -12,7 +12,7 @@ from har.cli.output import JsonFile, say, wants_text, write_json
 app = typer.Typer(help="Measure the service on this machine.")
 
 
-@app.command("falls", epilog="Example: HAR_DATA=data har bench falls --json falls.json")
+@app.command("falls", epilog="Example: har bench falls --data data --json falls.json")
 def falls(
     data: Annotated[
         Path, typer.Option(metavar="DIR", envvar="HAR_DATA", help="The folder with the fall videos and fall_times.csv.")

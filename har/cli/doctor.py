@@ -9,10 +9,9 @@ import os
 import platform
 import re
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +22,6 @@ from har.cli.system import APT_LINE, LIBRARIES, loads, python_fits, python_range
 from har.errors import HarError
 
 DISTRIBUTION = "har-care"
-BROKER_TIMEOUT_S = 3.0
 NAMED_PACKAGES = ("torch", "torch-geometric", "mediapipe", "av", "paho-mqtt", "numpy")
 
 
@@ -70,8 +68,13 @@ def examine(*, state: Path | None = None) -> list[Finding]:
         try:
             findings.extend(check())
         except Exception as error:  # whatever is broken on this machine, the other checks must be told
-            findings.append(Finding(name, "missing", f"could not be checked: {type(error).__name__}: {error}"))
+            findings.append(_unchecked(name, error))
     return findings
+
+
+def _unchecked(name: str, error: Exception) -> Finding:
+    why = " ".join(f"could not be checked: {type(error).__name__}: {error}".split())
+    return Finding(name, "missing", why, "make setup" if isinstance(error, ImportError) else "")
 
 
 def as_json(findings: list[Finding]) -> dict[str, Any]:
@@ -106,8 +109,8 @@ def _python() -> Iterator[Finding]:
         yield Finding("python", "missing", f"{version}, but har needs {python_range()}", cure)
 
 
-def _libraries() -> Iterator[Finding]:
-    for library, package, user in LIBRARIES:
+def _libraries(libraries: Sequence[tuple[str, str, str]] = LIBRARIES) -> Iterator[Finding]:
+    for library, package, user in libraries:
         if loads(library):
             yield Finding(library, "ok", f"for {user}")
         else:
@@ -158,9 +161,11 @@ def _bundle() -> Iterator[Finding]:
 
 
 def _mosquitto() -> Iterator[Finding]:
-    path = shutil.which("mosquitto")
+    from har.mqtt.broker import find_mosquitto
+
+    path = find_mosquitto()
     if path is None:
-        lost = "not on the PATH: without a broker of your own, har's built-in one is used, which keeps nothing"
+        lost = "not installed: without a broker of your own, har's built-in one is used, which keeps nothing"
         yield Finding("mosquitto", "lacking", lost, "apt-get install -y --no-install-recommends mosquitto")
         return
     done = subprocess.run([path, "-h"], capture_output=True, text=True, timeout=10, check=False)
@@ -169,21 +174,15 @@ def _mosquitto() -> Iterator[Finding]:
 
 
 def _broker(folder: Path) -> Iterator[Finding]:
-    from har.mqtt.address import read_address
-    from har.mqtt.broker import last_broker
+    from har.mqtt.broker import ADDRESS_NAME, read_broker_url
 
-    url = last_broker(folder)
-    if url is None:
-        yield Finding("broker", "note", f"no `har run` has written a broker's address to {folder} yet")
+    if not (folder / ADDRESS_NAME).exists():
+        yield Finding("broker", "note", f"no `har run` is at work in {folder}")
         return
-    address = read_address(url)
     try:
-        socket.create_connection((address.host, address.port), timeout=BROKER_TIMEOUT_S).close()
-    except OSError as error:
-        cure = f"start that broker, or the service: har run --state {folder}"
-        yield Finding("broker", "lacking", f"{address.shown} cannot be reached: {error.strerror or error}", cure)
-    else:
-        yield Finding("broker", "ok", f"{address.shown} answers")
+        yield Finding("broker", "ok", f"{read_broker_url(folder)} answers")
+    except HarError as error:
+        yield Finding("broker", "lacking", f"{error} Alerts are kept and sent again.")
 
 
 def _outbox(folder: Path) -> Iterator[Finding]:

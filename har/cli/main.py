@@ -15,7 +15,7 @@ import typer
 
 from har import __version__
 from har.cli import bench, clips, config, models, synth
-from har.cli.output import JsonFile, wants_text, write_json
+from har.cli.output import JsonFile, say, wants_text, write_json
 from har.cli.state import state_folder
 from har.errors import HarError, UserError
 
@@ -99,14 +99,28 @@ def run(
 
 @app.command(epilog="Example: har watch --broker mqtt://192.168.1.10:1883")
 def watch(
-    broker: Broker = None,
+    broker: Annotated[
+        str | None, typer.Option(metavar="URL", help="Default: the broker of the `har run` on this machine.")
+    ] = None,
+    site: Annotated[str | None, typer.Option(metavar="NAME", help="One site only. Default: all on the broker.")] = None,
+    ca: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificates to trust for mqtts://.")] = None,
+    receipts: Annotated[
+        bool, typer.Option("--receipts/--no-receipts", help="Tell the service that an alert was seen here.")
+    ] = True,
     state: State = None,
     json: Annotated[bool, typer.Option("--json", help="Print the bodies as they came, one a line.")] = False,
 ) -> None:
-    """Subscribe: a readable line for each event, and a receipt for each alert."""
-    from har.cli.watch import watch as watch_broker
+    """Subscribe: a readable line for each event, and a receipt for each alert. Ends with Ctrl-C."""
+    import threading
 
-    watch_broker(broker=broker, state=state_folder(state), as_json=json)
+    from har.cli.watch import watch as watch_broker
+    from har.mqtt.address import read_address
+    from har.mqtt.broker import read_broker_url
+
+    url = broker or read_broker_url(state_folder(state))
+    say(f"watching {read_address(url).shown}; end with Ctrl-C")
+    stop = threading.Event()
+    watch_broker(broker_url=url, site=site, as_json=json, receipts=receipts, out=sys.stdout, stop=stop, ca=ca)
 
 
 @app.command(epilog="Example: har extract walk1.mp4 walk2.mp4 --label walk --licence 'own recording' --out clips/walk")
@@ -182,7 +196,7 @@ def evaluate(
 
 @app.command(epilog="Example: har doctor --json -")
 def doctor(state: State = None, json: JsonFile = None) -> None:
-    """Show what this machine has and lacks, with the command that mends it; exit code 1 if something needed is missing."""
+    """Show what this machine has and lacks, with the command that mends it; exit code 1 if it cannot run."""
     from har.cli.doctor import as_json, as_text, examine, is_fit
 
     findings = examine(state=state)

@@ -57,10 +57,12 @@ def show(
     json: JsonFile = None,
 ) -> None:
     """Show a bundle's card: what it was trained on, what it knows, how well."""
-    from har.models.bundle import load_bundle
     from har.models.shipped import find_bundle
 
-    loaded = load_bundle(find_bundle(bundle))
+    path = find_bundle(bundle)
+    from har.models.bundle import load_bundle  # imports torch: only when there is something to load
+
+    loaded = load_bundle(path)
     about = {
         "model": loaded.model_id,
         "version": loaded.version,
@@ -87,13 +89,16 @@ def verify(
     json: JsonFile = None,
 ) -> None:
     """Check every byte of a bundle and run its golden windows."""
-    from har.models.bundle import verify_bundle
     from har.models.shipped import find_bundle
 
-    found = verify_bundle(find_bundle(path))
+    bundle = find_bundle(path)
+    from har.models.bundle import verify_bundle  # imports torch: only when there is something to verify
+
+    found = verify_bundle(bundle)
+    n_bytes = sum(found.sizes.values())
     result = {
         "model": found.model_id,
-        "bytes": sum(found.sizes.values()),
+        "bytes": n_bytes,
         "parameters": found.n_parameters,
         "golden_windows": found.n_golden,
         "action_difference": found.action_difference,
@@ -102,7 +107,7 @@ def verify(
     write_json(result, file=json)
     if wants_text(json):
         typer.echo(
-            f"{found.model_id} verifies: {len(found.sizes)} files, {result['bytes'] / 1e6:.1f} MB, "
+            f"{found.model_id} verifies: {len(found.sizes)} files, {n_bytes / 1e6:.1f} MB, "
             f"{found.n_parameters} parameters, {found.n_golden} golden windows within {found.action_difference:.1e}"
         )
 
