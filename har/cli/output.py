@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -20,6 +20,23 @@ JsonFile: TypeAlias = Annotated[
 def say(line: str) -> None:
     """Print a line of progress on stderr."""
     typer.echo(line, err=True)
+
+
+def count_up(what: str) -> Callable[[int, int], None]:
+    """Give what to call with (done, total): it keeps one line on a terminal, and elsewhere says every tenth part."""
+    is_terminal = sys.stderr.isatty()
+    last = -1
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        tenth = 10 * done // max(total, 1)
+        if is_terminal:
+            typer.echo(f"\r{what} {done}/{total}", err=True, nl=done >= total)
+        elif tenth != last:
+            typer.echo(f"{what} {done}/{total}", err=True)
+        last = tenth
+
+    return tell
 
 
 def wants_text(json_file: Path | None) -> bool:
