@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
+from graphs.adjacency import hop_distance
 from graphs.layouts import LAYOUTS, Layout
 from har.clips import TimeArray
 from har.errors import ShapeError
@@ -21,6 +24,7 @@ ORIGIN_FRAMES = 3
 LENGTH_QUANTILE = 0.8
 TORSO_OF_BOX = 0.3
 """Shoulder to hip as a share of the longer side of the joints' box, standing (0.52 m of 1.6 m, nose to ankle)."""
+MAX_HOPS = 1000
 MAX_COORDINATE = 10.0
 """In trunk lengths; further away than that is an error of the estimator."""
 
@@ -163,12 +167,17 @@ def normalise(joints: FloatArray, *, layout: str = "coco17") -> FloatArray:
     the 0.8 quantile over the frames of the longer of shoulder-to-hip and 0.3 of the box's longer side: a trunk
     foreshortened on the ground counts by the frames that saw it upright, or by the legs.
 
+    A joint that was not seen stays where it was seen last (at first, where it is seen first); one that the window
+    never saw goes with the nearest joint of the body. Its score of 0 tells. (Zeros would put hidden feet into the hips,
+    so far out that the network's input norm could not tell small movements of the others any more.)
+
     Args:
         joints: (..., T, V, 3) x, y, score, y down; NaN or score 0 where not seen.
         layout: their joint layout.
 
     Returns:
-        (..., T, V, 3) float32, finite: x, y in trunk lengths, y down, 0 where not seen; score as it was, in [0, 1].
+        (..., T, V, 3) float32, finite: x, y in trunk lengths, y down; score in [0, 1], 0 where not seen. All zeros
+        where a window saw nothing.
     """
     score = np.nan_to_num(joints[..., 2], nan=0.0, posinf=0.0, neginf=0.0)
     seen = np.isfinite(joints[..., 0]) & np.isfinite(joints[..., 1]) & (score > 0)
@@ -182,13 +191,33 @@ def normalise(joints: FloatArray, *, layout: str = "coco17") -> FloatArray:
         origin = np.where(never[..., None], _first(centre, np.asarray(seen.any(axis=-1))), origin)
     length = _body_length(xy, seen, hips, hips_seen, sides, shape)
 
-    usable = seen & (length > 0)[..., None, None]
+    usable = (length > 0)[..., None, None]
     safe = np.where(length > 0, length, np.float32(1))
-    centred = (xy - origin[..., None, None, :]) / safe[..., None, None, None]
+    centred = (_fill(xy, seen, layout) - origin[..., None, None, :]) / safe[..., None, None, None]
     result = np.zeros(joints.shape, dtype=np.float32)
     np.clip(centred, -MAX_COORDINATE, MAX_COORDINATE, out=result[..., :2], where=usable[..., None])
-    np.clip(score, 0, 1, out=result[..., 2], where=usable)
+    np.clip(score, 0, 1, out=result[..., 2], where=usable & seen)
     return result
+
+
+@cache
+def _hops(layout: str) -> npt.NDArray[np.int64]:
+    return hop_distance(layout)
+
+
+def _fill(xy: FloatArray, seen: npt.NDArray[np.bool_], layout: str) -> FloatArray:
+    """Give every joint (..., T, V, 2) a place: where it was last, or that of the nearest joint the window saw."""
+    if seen.all():
+        return xy
+    frame = np.arange(seen.shape[-2])[:, None]
+    last = np.maximum.accumulate(np.where(seen, frame, -1), axis=-2)
+    source = np.where(last >= 0, last, seen.argmax(axis=-2)[..., None, :])  # (..., T, V)
+    held = np.take_along_axis(xy, source[..., None], axis=-3)
+    ever = np.asarray(seen.any(axis=-2))  # (..., V)
+    if ever.all():
+        return held
+    nearest = np.where(ever[..., None, :], _hops(layout), MAX_HOPS).argmin(axis=-1)  # (..., V)
+    return np.take_along_axis(held, nearest[..., None, :, None], axis=-2)
 
 
 def _middle(xy: FloatArray, seen: npt.NDArray[np.bool_], joints: list[int]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:

@@ -1,14 +1,22 @@
-"""Make one window many: other people, other cameras, worse estimators. Batched, in torch, on normalised joints."""
+"""Make one window many: other people, other cameras, worse estimators.
+
+Joints are hidden in numpy before a window is normalised, since what is seen decides origin and scale; the rest is done
+in torch on normalised joints. All of it by the batch.
+"""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from graphs.layouts import Layout, layout
 from har.training.recipe import Recipe
+
+BoolArray = npt.NDArray[np.bool_]
 
 _LIMBS = {"arm": ("elbow", "wrist", "hand"), "leg": ("knee", "ankle", "foot", "heel")}
 
@@ -17,18 +25,16 @@ def augment(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
     """Change windows at random, each in a way of its own.
 
     Args:
-        joints: (N, T, V, 3) from `har.windows.normalise`; joints not seen are zero.
+        joints: (N, T, V, 3) from `har.windows.normalise`.
         recipe: how much of everything; its layout is that of the joints.
         generator: the only source of chance.
 
     Returns:
-        (N, T, V, 3), a new tensor; joints not seen stay zero.
+        (N, T, V, 3), a new tensor; joints not seen keep their score of 0.
     """
     joints = _flip(joints, recipe, generator)
     joints = _turn_and_stretch(joints, recipe, generator)
-    joints = _blur(joints, recipe, generator)
-    hidden = _lost_joints(joints, recipe, generator) | _lost_parts(joints, recipe, generator)
-    return torch.where(((joints[..., 2] > 0) & ~hidden)[..., None], joints, 0.0)
+    return _blur(joints, recipe, generator)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -57,44 +63,48 @@ def _blur(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """Shake every joint in every frame, misplace it a little for the whole window, and fade the scores."""
     n, t, v, _ = joints.shape
     shaken = torch.randn((n, t, v, 2), generator=generator) + torch.randn((n, 1, v, 2), generator=generator)
-    how_bad = _uniform((n, 1, 1, 1), generator) * 2  # some estimators are good
+    how_bad = _uniform((n, 1, 1, 1), generator) * 2 * (joints[..., 2:] > 0)  # some estimators are good
     faded = joints[..., 2:] * (1 - recipe.score_fade * _uniform((n, 1, 1, 1), generator))
     return torch.cat([joints[..., :2] + shaken * how_bad * recipe.noise, faded], dim=-1)
 
 
-def _stretch_of_frames(n: int, t: int, generator: torch.Generator) -> Tensor:
-    """Choose a stretch of a quarter of the frames at least, (N, T) bool, for each window."""
-    length = (0.25 + 0.75 * _uniform((n, 1), generator)) * t
-    start = _uniform((n, 1), generator) * (t - length)
-    frame = torch.arange(t)
+def hide_joints(n_windows: int, n_frames: int, recipe: Recipe, rng: np.random.Generator) -> BoolArray:
+    """Choose joints that the estimator loses for a while: single ones, and parts that furniture hides.
+
+    Args:
+        n_windows: N.
+        n_frames: T.
+        recipe: how many, and of which layout.
+        rng: the only source of chance.
+
+    Returns:
+        (N, T, V), True where a joint is to be hidden.
+    """
+    parts = body_parts(layout(recipe.layout))  # (P, V)
+    loses_any = rng.random((n_windows, 1)) < 0.5
+    single = loses_any & (rng.random((n_windows, parts.shape[1])) < recipe.joint_drop)
+    part = (rng.random((n_windows, 1)) < recipe.part_drop) & parts[rng.integers(len(parts), size=n_windows)]
+    stretches = [_stretch_of_frames(n_windows, n_frames, rng)[:, :, None] for _ in range(2)]
+    hidden: BoolArray = (stretches[0] & single[:, None]) | (stretches[1] & part[:, None])
+    return hidden
+
+
+def _stretch_of_frames(n_windows: int, n_frames: int, rng: np.random.Generator) -> BoolArray:
+    """Choose a stretch of a quarter of the frames at least, (N, T), for each window."""
+    length = rng.uniform(0.25, 1, (n_windows, 1)) * n_frames
+    start = rng.random((n_windows, 1)) * (n_frames - length)
+    frame = np.arange(n_frames)
     return (frame >= start) & (frame < start + length)
 
 
-def _lost_joints(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    n, t, v, _ = joints.shape
-    loses_any = _uniform((n, 1), generator) < 0.5
-    lost = loses_any & (_uniform((n, v), generator) < recipe.joint_drop)
-    return _stretch_of_frames(n, t, generator)[:, :, None] & lost[:, None]
-
-
-def _lost_parts(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    n, t, _, _ = joints.shape
-    parts = body_parts(layout(recipe.layout))  # (P, V)
-    which = torch.randint(len(parts), (n,), generator=generator)
-    lost = (_uniform((n, 1), generator) < recipe.part_drop) & parts[which]
-    return _stretch_of_frames(n, t, generator)[:, :, None] & lost[:, None]
-
-
-def body_parts(which: Layout) -> Tensor:
-    """Give the parts that furniture or the body itself hides at once, (P, V) bool: limbs, both legs, the lower half."""
-    parts: list[Tensor] = []
+def body_parts(which: Layout) -> BoolArray:
+    """Give the parts that furniture or the body itself hides at once, (P, V): limbs, both of a kind, the lower half."""
+    parts: list[BoolArray] = []
     for names in _LIMBS.values():
         sides = [_joints_named(which, names, side) for side in ("left", "right")]
         parts += [*sides, sides[0] | sides[1]]
-    parts.append(parts[-1] | _joints_named(which, ("hip",), ""))
-    parts = [part for part in parts if part.any()] or [torch.zeros(which.n_joints, dtype=torch.bool)]
-    return torch.stack(parts)
+    return np.stack([*parts, parts[-1] | _joints_named(which, ("hip",), "")])
 
 
-def _joints_named(which: Layout, names: tuple[str, ...], side: str) -> Tensor:
-    return torch.tensor([side in joint and any(name in joint for name in names) for joint in which.joints])
+def _joints_named(which: Layout, names: tuple[str, ...], side: str) -> BoolArray:
+    return np.array([side in joint and any(name in joint for name in names) for joint in which.joints])

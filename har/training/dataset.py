@@ -57,6 +57,7 @@ class WindowSet:
         *,
         speed: npt.NDArray[np.float64] | None = None,
         shift: npt.NDArray[np.float64] | None = None,
+        hidden: npt.NDArray[np.bool_] | None = None,
     ) -> FloatArray:
         """Give windows (B, T, V, 3), normalised, each played at a speed of its own.
 
@@ -64,11 +65,15 @@ class WindowSet:
             indices: (B,) which windows.
             speed: (B,) frames of the clip per frame of the window; 1 if None; cut to what the clip has.
             shift: (B,) in 0..1: where in the slack of a slowed, trimmed clip the window lies; 0 is its end.
+            hidden: (B, T, V) joints to treat as not seen.
         """
         joints = self.joints[indices]
         if speed is not None:
             joints = _play(joints, self.n_known[indices], speed, shift, n_frames=self.n_frames)
-        return normalise(joints[:, -self.n_frames :], layout=self.layout)
+        joints = joints[:, -self.n_frames :]
+        if hidden is not None:
+            joints = np.where(hidden[..., None], np.float32(np.nan), joints)
+        return normalise(joints, layout=self.layout)
 
 
 def _play(

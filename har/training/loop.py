@@ -18,7 +18,7 @@ from torch import Tensor
 
 from har.errors import TrainingError
 from har.models.stgcn import STGCN, features
-from har.training.augment import augment
+from har.training.augment import augment, hide_joints
 from har.training.checkpoint import (
     Checkpoint,
     State,
@@ -245,7 +245,8 @@ def _step(run: _Run, learn: WindowSet, batch: IntArray, recipe: Recipe, meter: _
     torch.manual_seed(int(rng.integers(2**62)))  # dropout
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     speed = rng.uniform(1 - recipe.speed, 1 + recipe.speed, len(batch))
-    joints = torch.from_numpy(learn.draw(batch, speed=speed, shift=rng.uniform(size=len(batch))))
+    hidden = hide_joints(len(batch), recipe.n_frames, recipe, rng)
+    joints = torch.from_numpy(learn.draw(batch, speed=speed, shift=rng.uniform(size=len(batch)), hidden=hidden))
     labels = torch.from_numpy(learn.labels[batch])
 
     run.model.train()

@@ -104,14 +104,14 @@ _NOT_NEGATIVE = (
 
 def _problems(recipe: Recipe) -> list[str]:
     found = [
-        f"{name} must be above 0, got {getattr(recipe, name)}." for name in _POSITIVE if getattr(recipe, name) <= 0
+        f"{name} must be above 0, got {getattr(recipe, name)}." for name in _POSITIVE if not getattr(recipe, name) > 0
     ]
     found += [
         f"{name} must lie in 0..1, got {getattr(recipe, name)}."
         for name in _SHARES
         if not 0 <= getattr(recipe, name) <= 1
     ]
-    found += [f"{name} must not be negative." for name in _NOT_NEGATIVE if getattr(recipe, name) < 0]
+    found += [f"{name} must not be negative." for name in _NOT_NEGATIVE if not getattr(recipe, name) >= 0]
     if recipe.ema_decay == 1 or recipe.validation_share > 0.5 or recipe.speed > 0.5:
         found.append("ema_decay must be below 1, validation_share and speed at most 0.5.")
     if recipe.optimiser not in ("sgd", "adamw"):

@@ -197,7 +197,7 @@ def _new_model(recipe: Recipe, names: Sequence[str], *, seed: int, parent: Bundl
     if {key: value.shape for key, value in state.items()} != {key: value.shape for key, value in own.items()}:
         raise ConfigError(
             f"{parent.name} has layout {parent.config.layout} and channels {parent.config.channels[::3]}; the recipe "
-            f"asks for {recipe.layout} and {recipe.channels}. Start from a bundle like the recipe, or change the recipe."
+            f"asks for {recipe.layout} and {recipe.channels}. Start from another bundle, or change the recipe."
         )
     model.load_state_dict(state)
     return model

@@ -244,14 +244,31 @@ def test_windows_in_a_batch_are_normalised_as_they_are_alone() -> None:
         np.testing.assert_allclose(alone, normalise(window), atol=1e-6)
 
 
-def test_unseen_joints_are_zero_with_a_score_of_zero() -> None:
+def test_an_unseen_joint_stays_where_it_was_last_with_a_score_of_zero() -> None:
     joints = standing_person(n_frames=32)
-    joints[:, 9] = np.nan
+    joints[:, 9, 0] += np.arange(32, dtype=np.float32)
+    hidden = joints.copy()
+    hidden[:4, 9] = np.nan
+    hidden[20:, 9] = np.nan
+
+    whole, result = normalise(joints), normalise(hidden)
+
+    np.testing.assert_allclose(result[4:20, 9], whole[4:20, 9], atol=1e-5)
+    np.testing.assert_allclose(result[:4, 9, :2], np.tile(whole[4, 9, :2], (4, 1)), atol=1e-5)
+    np.testing.assert_allclose(result[20:, 9, :2], np.tile(whole[19, 9, :2], (12, 1)), atol=1e-5)
+    assert not result[[*range(4), *range(20, 32)], 9, 2].any()
+    assert (np.delete(result, 9, axis=1)[..., 2] == 1).all()
+
+
+def test_a_joint_never_seen_goes_with_the_nearest_joint_of_the_body() -> None:
+    joints = standing_person(n_frames=32)
+    joints[:, [13, 15]] = np.nan
 
     result = normalise(joints)
 
-    assert not result[:, 9].any()
-    assert (result[:, 10, 2] == 1).all()
+    np.testing.assert_array_equal(result[:, 13, :2], result[:, 11, :2])
+    np.testing.assert_array_equal(result[:, 15, :2], result[:, 11, :2])
+    assert not result[:, [13, 15], 2].any()
 
 
 def test_the_share_of_frames_with_a_pose_needs_more_than_a_face() -> None:
