@@ -45,7 +45,7 @@ class DangerSettings:
     threshold: float = 0.5
     confirm_s: float = 2.5
     down_share: float = 0.7
-    up_s: float = 1.0
+    up_s: float = 0.6
     undecided_s: float = 8.0
     floor_after_s: float = 60.0
     floor_gap_s: float = 5.0
@@ -151,7 +151,7 @@ class DangerRule:
         incident = self.incident
         if incident is None:
             return []
-        if incident.alert is None and why != "left" and incident.up_since_s is None:
+        if incident.alert is None and why != "left" and self._probably_down():
             return self._raise_alert(incident, posture, source_time_s, change_reason=why)
         if incident.alert is None:
             self.incident = None
@@ -191,6 +191,11 @@ class DangerRule:
             return False
         recent = [down for time_s, down in self._readings if time_s >= start_s]
         return bool(recent) and recent[-1] and sum(recent) >= self._settings.down_share * len(recent)
+
+    def _probably_down(self) -> bool:
+        """Say whether a suspicion that can no longer be confirmed is more likely true than not."""
+        down = [down for _, down in self._readings]
+        return bool(down) and down[-1] and 2 * sum(down) > len(down)
 
     def _is_over(self, incident: Incident, now_s: float) -> bool:
         up_s = now_s - incident.up_since_s if incident.up_since_s is not None else 0.0

@@ -32,24 +32,28 @@ class TrackSettings:
     Attributes:
         max_gap_s: longest time without a pose before a track ends.
         confirm_poses: poses a new track needs before it counts as a person.
-        confirm_within_s: time in which they must come.
+        confirm_after_s: time it must have been seen for.
+        confirm_within_s: longest time without a pose before a track not yet confirmed ends.
         min_side: smallest longer box side of a new person, in frame heights; smaller ones are mostly ghosts.
         min_side_kept: the same for a person already followed.
         max_jump: farthest a body centre moves between two poses, in body lengths, plus `jump_speed` a second.
         jump_speed: how much farther for each second of gap, in body lengths per second.
-        min_shrink: smallest box diagonal of the next pose, as a share of the last ones'.
+        max_reach: farthest of all, however long the gap, in body lengths.
+        min_shrink: smallest longer box side of the next pose, as a share of the body's; a body seen end on keeps more.
         same_person_overlap: two poses of one frame that overlap (OKS or IoU) by more are one person seen twice.
         edge_margin: a box this near to a frame edge touches it, in frame widths and heights.
     """
 
     max_gap_s: float = 2.0
     confirm_poses: int = 3
-    confirm_within_s: float = 0.7
+    confirm_after_s: float = 0.25
+    confirm_within_s: float = 0.5
     min_side: float = 0.2
     min_side_kept: float = 0.1
     max_jump: float = 0.5
     jump_speed: float = 1.5
-    min_shrink: float = 0.3
+    max_reach: float = 1.5
+    min_shrink: float = 0.25
     same_person_overlap: float = 0.6
     edge_margin: float = 0.02
 
@@ -153,6 +157,7 @@ class Tracker:
         Returns:
             The tracks that ended with this frame; the living ones are in `tracks`.
         """
+        ended = self._end_lost(frame)
         sightings = self._people(frame)
         pairs = self._match(sightings, frame=frame)
         matched = {i for i, _ in pairs}
@@ -161,7 +166,7 @@ class Tracker:
         for i, sighting in enumerate(sightings):
             if i not in matched and sighting.box.longer_side >= self._settings.min_side * frame.height_px:
                 self._begin(sighting)
-        return self._end_lost(frame)
+        return ended
 
     def reset(self) -> None:
         """Forget everybody; ids are not used again."""
@@ -188,22 +193,20 @@ class Tracker:
         gain = np.zeros((len(sightings), len(self.tracks)))
         for i, sighting in enumerate(sightings):
             for j, track in enumerate(self.tracks):
-                gain[i, j] = self._likeness(sighting, track)
+                gain[i, j] = self._likeness(sighting, track, frame)
         rows, columns = linear_sum_assignment(-gain)
         return [(int(i), self.tracks[j]) for i, j in zip(rows, columns, strict=True) if gain[i, j] > 0]
 
-    def _likeness(self, sighting: Sighting, track: Track) -> float:
+    def _likeness(self, sighting: Sighting, track: Track, frame: PoseFrame) -> float:
         """How well a pose continues a track: 0 if it cannot, else up to 3."""
         last, s = track.last, self._settings
         gap_s = sighting.time_s - last.time_s
+        # Who was last seen at an edge comes back there; anything farther in is somebody or something else.
+        reach = s.max_jump + (0.0 if self.touches_edge(last.box, frame) else s.jump_speed * gap_s)
         jump = float(np.hypot(*np.subtract(sighting.box.centre, last.box.centre))) / max(track.body_px, 1.0)
-        if jump > s.max_jump + s.jump_speed * gap_s or jump > 1.5:
+        if jump > min(reach, s.max_reach) or sighting.box.longer_side < s.min_shrink * track.body_px:
             return 0.0
-        size = np.hypot(sighting.box.width, sighting.box.height) / max(np.hypot(last.box.width, last.box.height), 1.0)
-        if size < s.min_shrink:
-            return 0.0
-        nearness = 1.0 - jump / (s.max_jump + s.jump_speed * max(gap_s, 0.0) + 1e-6)
-        return 1e-3 + 0.5 * nearness + oks(sighting.pose, last.pose) + iou(sighting.box, last.box)
+        return 1e-3 + 0.5 * (1.0 - jump / reach) + oks(sighting.pose, last.pose) + iou(sighting.box, last.box)
 
     def _follow(self, track: Track, sighting: Sighting) -> None:
         gap_s = sighting.time_s - track.last.time_s
@@ -212,9 +215,9 @@ class Tracker:
         track.body_px = max(track.body_px * forget, sighting.box.longer_side)
         while track.sightings[0].time_s < sighting.time_s - _HISTORY_S:
             track.sightings.pop(0)
-        if not track.confirmed:
-            recent = [x for x in track.sightings if x.time_s >= sighting.time_s - self._settings.confirm_within_s]
-            track.confirmed = len(recent) >= self._settings.confirm_poses
+        seen_s = sighting.time_s - track.started_s
+        enough = len(track.sightings) >= self._settings.confirm_poses and seen_s >= self._settings.confirm_after_s
+        track.confirmed = track.confirmed or enough
 
     def _begin(self, sighting: Sighting) -> None:
         track = Track(self._next_person, [sighting], sighting.box.longer_side, started_s=sighting.time_s)
@@ -222,25 +225,20 @@ class Tracker:
         self.tracks.append(track)
 
     def _end_lost(self, frame: PoseFrame) -> list[Track]:
-        """End the tracks that were not seen for too long, or that left through an edge."""
+        """End the tracks that were not seen for too long, before they are matched."""
         ended = []
         for track in self.tracks:
-            gap_s = frame.time_s - track.last.time_s
             patience_s = self._settings.max_gap_s if track.confirmed else self._settings.confirm_within_s
-            if gap_s > patience_s:
+            if frame.time_s - track.last.time_s > patience_s:
                 track.ended = "edge" if self.touches_edge(track.last.box, frame) else "gap"
                 ended.append(track)
         self.tracks = [t for t in self.tracks if not t.ended]
         return ended
 
     def touches_edge(self, box: Box, frame: PoseFrame) -> bool:
-        """Say whether a box touches the left, right or upper edge: the ways people leave a room's picture."""
-        margin = self._settings.edge_margin
-        return (
-            box.x0 < margin * frame.width_px
-            or box.x1 > (1 - margin) * frame.width_px
-            or box.y0 < margin * frame.height_px
-        )
+        """Say whether a box touches the left or right edge, the ways people leave a room's picture."""
+        margin = self._settings.edge_margin * frame.width_px
+        return box.x0 < margin or box.x1 > frame.width_px - margin
 
 
 def box_of(pose: Pose) -> Box | None:

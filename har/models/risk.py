@@ -141,7 +141,8 @@ def risk_features(joints: FloatArray, *, rate_hz: float, width_px: int, height_p
         return None
     start, end = _ends(body)
     values = _posture(body, start, end) | _motion(body, start, end) | _evidence(body, start, end, width_px, height_px)
-    return np.nan_to_num(np.array([values[name] for name in FEATURES]), nan=0.0, posinf=5.0, neginf=-5.0)
+    row: Array = np.array([values[name] for name in FEATURES], dtype=np.float64)
+    return np.nan_to_num(row, nan=0.0, posinf=5.0, neginf=-5.0).astype(np.float64)
 
 
 def _middle(xy: Array, joints: Sequence[int]) -> Array:
@@ -243,7 +244,7 @@ def _evidence(
     box = body.box[end]
     side = (box[:, 0] < 0.02 * width_px) | (box[:, 2] > 0.98 * width_px)
     return {
-        "found share": float(body.found.mean()),
+        "found share": float(body.found[int(np.flatnonzero(body.found)[0]) :].mean()),
         "found share at the end": found_end,
         "score at the start": _median(body.score, start),
         "score at the end": _median(body.score, end),
@@ -321,7 +322,8 @@ class RiskModel:
         standard = (features - self.mean) / self.scale
         margin = (standard - self.pca_mean) @ self.weights + self.intercept
         slope, offset = self.calibration
-        return 1.0 / (1.0 + np.exp(-np.clip(slope * margin + offset, -60.0, 60.0)))
+        probability: Array = 1.0 / (1.0 + np.exp(-np.clip(slope * margin + offset, -60.0, 60.0)))
+        return probability
 
     def strongest(self, features: Array, *, n: int = 3) -> tuple[str, ...]:
         """Name the features that speak most for danger in one window.

@@ -111,8 +111,9 @@ class Pipeline:
         self._last = frame
         events = self._leave(ended, frame)
         for track in self._tracker.tracks:
-            if track.confirmed and track.person not in self._people:
-                self._meet(track)
+            seen_now = track.last.time_s == frame.time_s
+            if seen_now and track.confirmed and track.person not in self._people:
+                self._meet(track, now_s=frame.time_s)
         for person in list(self._people.values()):
             events += self._watch(person, frame)
         return events + self._name_actions(frame)
@@ -138,10 +139,10 @@ class Pipeline:
         return [(p.track, p.label, p.rule.incident.probability if p.rule.incident else 0.0)
                 for p in self._people.values() if p.lost_s is None]  # fmt: skip
 
-    def _meet(self, track: Track) -> None:
-        """Watch a new person, or go on with one who was lost on the floor here."""
+    def _meet(self, track: Track, *, now_s: float) -> None:
+        """Watch a new person, or go on with one in danger who was lost from sight here."""
         for key, person in self._people.items():
-            if person.lost_s is not None and _is_near(person, track):
+            if person.track.last.time_s < now_s and person.rule.incident is not None and _is_near(person, track):
                 del self._people[key]
                 person.track, person.lost_s = track, None
                 self._people[track.person] = person
