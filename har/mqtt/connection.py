@@ -13,6 +13,7 @@ import queue
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 KEEPALIVE_S = 10  # a broker that hangs is noticed after about twice that
 _RECONNECT_S = (1, 8)  # shortest and longest wait between attempts
 _HASTY_CLOSES = 3  # closed so often before answering CONNECT: it may not speak this version
+_ANSWER_S = (2.0, 32.0)  # shortest and longest wait for an answer to CONNECT before the other version is tried
 _UNSUPPORTED_VERSION = 0x84
 _STOP_S = 2.0
 
@@ -130,7 +132,10 @@ class Connection:
         self._threads: dict[int, threading.Thread] = {}
         self._will: Will | None = None
         self._hasty_closes = 0
-        self._waiting = False  # a socket is open and the broker has not answered CONNECT
+        self._asked_at_s: float | None = None  # monotonic; a socket is open and the broker has not answered CONNECT
+        self._refused = False
+        self._patience_s = _ANSWER_S[0]
+        self._speaks_5 = False  # it has done so before: a silence then means trouble, not another version
         self.connected = False
         self.protocol = "5"
 
@@ -160,6 +165,9 @@ class Connection:
         for raw in raws:
             if raw.generation in (-1, self._generation):
                 self._digest(raw, reports)
+        if self._is_ignored():
+            reports.append(Lost("does not answer"))
+            self._change_version()
         thread = self._threads.get(self._generation)
         if thread is not None and not thread.is_alive():
             reports.append(self.restart("the network thread died"))
@@ -204,7 +212,7 @@ class Connection:
 
     def _open(self) -> None:
         self._generation += 1
-        self._waiting = False
+        self._asked_at_s = None
         version = MQTTv5 if self.protocol == "5" else MQTTv311
         client = Client(CallbackAPIVersion.VERSION2, self._client_id, protocol=version)
         client.reconnect_delay_set(*_RECONNECT_S)
@@ -262,32 +270,49 @@ class Connection:
         if raw.generation not in (-1, self._generation):
             return
         if raw.kind == "opened":
-            self._waiting = True
+            self._asked_at_s, self._refused = time.monotonic(), False
             return
         if raw.kind == "connected" and self._client is not None:
-            self.connected, self._waiting, self._hasty_closes = True, False, 0
+            self.connected, self._asked_at_s, self._hasty_closes = True, None, 0
+            self._patience_s = _ANSWER_S[0]
+            self._speaks_5 |= self.protocol == "5"
             if self._subscriptions:
                 self._client.subscribe(self._subscriptions)
         elif raw.kind in ("refused", "closed", "unreachable"):
             self.connected = False
+            if raw.kind == "closed" and self._refused:
+                return  # it hangs up after it has refused us, and that is the reason
             reports.append(raw.report)
             if self._speaks_another_version(raw):
-                self.protocol = "3.1.1" if self.protocol == "5" else "5"
-                self._hasty_closes = 0
-                log.info("broker protocol changed broker=%s to=%s", self._address.shown, self.protocol)
-                self._abandon()
-                self._open()
+                self._change_version()
             return
         reports.append(raw.report)
 
     def _speaks_another_version(self, raw: _Raw) -> bool:
         """Say whether the broker refuses this version of MQTT, in words or by hanging up before any answer."""
-        hasty = raw.kind == "closed" and self._waiting
-        self._waiting = False
-        if raw.kind == "refused":
+        hasty = raw.kind == "closed" and self._asked_at_s is not None
+        self._asked_at_s = None
+        self._refused = raw.kind == "refused"
+        if self._refused:
             return raw.code == _UNSUPPORTED_VERSION
         self._hasty_closes += hasty
-        return self._hasty_closes >= _HASTY_CLOSES
+        return self._hasty_closes >= _HASTY_CLOSES and not self._speaks_5
+
+    def _is_ignored(self) -> bool:
+        """Say whether our CONNECT gets no answer: amqtt is silent to one of MQTT 5 with a last will."""
+        if self._asked_at_s is None or self._speaks_5:
+            return False
+        return time.monotonic() - self._asked_at_s > self._patience_s
+
+    def _change_version(self) -> None:
+        """Begin anew in the other version of MQTT."""
+        if self.protocol == "3.1.1":  # both have been tried: be more patient
+            self._patience_s = min(2 * self._patience_s, _ANSWER_S[1])
+        self.protocol = "3.1.1" if self.protocol == "5" else "5"
+        self._hasty_closes = 0
+        log.info("broker protocol changed broker=%s to=%s", self._address.shown, self.protocol)
+        self._abandon()
+        self._open()
 
     def _abandon(self, *, wait_s: float = 0.0) -> None:
         """Leave a client to end by itself; paho's own stop can wait for ever on a broker that hangs."""

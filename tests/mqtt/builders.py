@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
 import os
 import queue
@@ -107,7 +108,7 @@ class Mosquitto:
         self._config = folder / f"mosquitto-{self.port}.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 100000\n"
-            f"{extra}"
+            f"user {getpass.getuser()}\n{extra}"
         )
         self._process: subprocess.Popen[bytes] | None = None
 
