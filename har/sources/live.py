@@ -39,6 +39,7 @@ class LiveLimits:
         retry_first_s: about the wait before the first new attempt; it doubles with each.
         retry_most_s: the longest wait between attempts.
         retry_refused_s: wait after a refused login; more attempts could lock the camera's account.
+        margin_s: a reader silent for this long beyond the limits above hangs.
         steady_s: a connection that lasted this long starts the waits afresh.
     """
 
@@ -47,6 +48,7 @@ class LiveLimits:
     retry_first_s: float = 0.5
     retry_most_s: float = 10.0
     retry_refused_s: float = 60.0
+    margin_s: float = 5.0
     steady_s: float = 10.0
 
 
@@ -219,7 +221,9 @@ def _deliver(
 ) -> Generator[SourceItem, None, None]:
     """The consumer's half: the newest picture when asked, a sign of life as long as the reader shows one."""
     reformatter = VideoReformatter()
-    hung_after_s = limits.open_s + 2 * limits.read_s + 5.0  # the library's own limits should end any wait before
+    hung_after_s = (
+        limits.open_s + 2 * limits.read_s + limits.margin_s
+    )  # the library's own limits should end any wait before
     while True:
         status, newest = reader.take(TICK_S)
         if status is not None:

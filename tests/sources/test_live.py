@@ -185,7 +185,7 @@ def test_a_decoder_that_hangs_does_not_pass_for_alive() -> None:
         let_go.wait()
         yield iter(()), 0.04
 
-    limits = LiveLimits(open_s=0.0, read_s=0.0)
+    limits = LiveLimits(open_s=0.0, read_s=0.0, margin_s=0.5)
     source: Source = open_live(connect, camera="hall", shown="rtsp://hall", clock=Clock(), limits=limits)
 
     with pytest.raises(SourceError, match="has not answered"):
