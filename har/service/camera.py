@@ -95,13 +95,17 @@ class CameraProcess:
             in_main = threading.current_thread() is threading.main_thread()
             level = logging.getLogger().getEffectiveLevel()
             command = [sys.executable, "-P", "-m", "har.service.camera_child"]
-            self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(level), str(int(in_main))],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": _import_path()},
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*command, str(theirs.fileno()), str(level), str(int(in_main))],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": _import_path()},
+                    start_new_session=True,
+                )
+            except OSError:
+                ours.close()
+                raise
         ours.send(encode_spec(self.spec))
         self._line = ours
         self._ready = False

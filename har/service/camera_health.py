@@ -40,10 +40,10 @@ class PictureCheck:
 
     def update(self, frame: Frame) -> str:
         """Give what is wrong with the picture, in words; empty when nothing is."""
-        sample = frame.image[::_EVERY_PX, ::_EVERY_PX]
+        sample = np.ascontiguousarray(frame.image[::_EVERY_PX, ::_EVERY_PX])
         if self._shown is None or not _same(sample, self._shown):
-            self._shown, self._shown_since_s = sample.copy(), frame.time_s
-        if float((sample.max(axis=2) >= _BLACK_LEVEL).mean()) > _LIT_SHARE:
+            self._shown, self._shown_since_s = sample, frame.time_s
+        if np.count_nonzero(sample >= _BLACK_LEVEL) > _LIT_SHARE * sample.size:
             self._black_since_s = None
         elif self._black_since_s is None:
             self._black_since_s = frame.time_s
