@@ -39,7 +39,10 @@ A = {name: index for index, name in enumerate(ANGLES)}
 N_ANGLES = len(ANGLES)
 
 FEET = tuple(P[name] for name in ("left_heel", "right_heel", "left_toe", "right_toe"))
-TRUNK = tuple(P[name] for name in ("head", "neck", "chest", "belly", "pelvis", "left_shoulder", "right_shoulder"))
+TRUNK = tuple(
+    P[name]
+    for name in ("head", "neck", "chest", "belly", "pelvis", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
+)
 
 _FRACTIONS = {
     "ankle": 0.039, "shin": 0.246, "thigh": 0.245, "hip_half": 0.052,

@@ -21,7 +21,10 @@ TEST_EVERY = 5  # bodies; the split "sim" holds these back
 DURATION_S = (8.0, 20.0)
 RATES_HZ = (8.0, 10.0, 12.0, 15.0, 15.0, 18.0, 20.0, 25.0, 30.0, 30.0)
 CAMERA_TRIES = 12
-IN_PICTURE_SHARE = 0.8
+GOOD_VIEW = 0.8
+"""Share of joints in the picture, times the size's shortfall, at which a camera is taken at once."""
+UPRIGHT_SHARE = 0.3
+"""Of the picture's height, that somebody upright should fill; the service turns down poses under 0.2."""
 
 
 def simulate_clips(n: int, *, seed: int) -> Iterator[Clip]:
@@ -134,7 +137,7 @@ def sample(motion: Motion, time_s: Array) -> tuple[Array, list[str]]:
 
 
 def aim_camera(rng: np.random.Generator, points: Array) -> Camera:
-    """Draw a camera that has most of the joints in its picture; the best of some tries."""
+    """Draw a camera that has most of the joints in its picture and is not too far off; the best of some tries."""
     centre_m = 0.5 * (points[:, P["pelvis"], :2].min(axis=0) + points[:, P["pelvis"], :2].max(axis=0))
     best, best_share = random_camera(rng, centre_m), -1.0
     some = points[:: max(1, len(points) // 40), :N_COCO]
@@ -142,10 +145,11 @@ def aim_camera(rng: np.random.Generator, points: Array) -> Camera:
         camera = random_camera(rng, centre_m)
         xy, depth_m = camera.project(some)
         inside = (xy > 0).all(-1) & (xy[..., 0] < camera.width_px) & (xy[..., 1] < camera.height_px) & (depth_m > 0.6)
-        share = float(inside.mean())
+        upright_px = 1.65 * camera.focal_px / max(float(np.median(depth_m)), 0.6)
+        share = float(inside.mean()) * min(1.0, upright_px / (UPRIGHT_SHARE * camera.height_px))
         if share > best_share:
             best, best_share = camera, share
-        if share > IN_PICTURE_SHARE:
+        if share > GOOD_VIEW:
             break
     return best
 

@@ -158,6 +158,7 @@ class Actor:
         feet_hold: float | Array = 1.0,
         velocity: Array | None = None,
         support_m: float | Array | None = None,
+        trunk_down: float | Array = 0.0,
     ) -> None:
         """Add frames.
 
@@ -168,13 +169,18 @@ class Actor:
             velocity: (T, 2) m/s of what keeps its place.
             support_m: height of the seat or bed that carries the trunk, for all frames or (T,) one a frame; None
                 where the floor carries.
+            trunk_down: how much the trunk rests on the floor, 0 to 1; arms and legs then lie on it too instead of
+                holding the trunk up.
         """
         n_frames = len(angles)
         if not n_frames:
             return
         points = place_points(self.body, angles)
-        among = _FLOOR_CONTACT if support_m is None else TRUNK
-        lift_m = (0.0 if support_m is None else support_m) - lowest_m(self.body, points, among=among)
+        trunk_m = lowest_m(self.body, points, among=TRUNK)
+        if support_m is None:
+            lift_m = -lowest_m(self.body, points, among=_FLOOR_CONTACT) * (1 - trunk_down) - trunk_m * trunk_down
+        else:
+            lift_m = support_m - trunk_m
         points[:, :, 2] += lift_m[:, None]
         feet = points[:, list(FEET), :2].mean(axis=1)
         hold = np.broadcast_to(np.asarray(feet_hold, dtype=np.float64), (n_frames,))[1:, None]
@@ -184,7 +190,7 @@ class Actor:
             shift += velocity / RATE_HZ
         pelvis_xy = self.xy + np.cumsum(shift, axis=0)
         points[:, :, :2] += pelvis_xy[:, None]
-        _keep_arms_above(points, self.body, floor_m=0.0)
+        _keep_limbs_above(points, self.body)
         self._points.append(points)
         self._labels += [labels] * n_frames if isinstance(labels, str) else labels
         self.posture = angles[-1].copy()
@@ -261,6 +267,10 @@ class Actor:
         angles = self._gait(n_frames, speed_m_s=np.full(n_frames, 0.25))
         angles[:, A["yaw"]] = self.yaw_rad + np.deg2rad(degrees) * share * share * (3 - 2 * share)
         self._act(self._smooth(angles), "walk" if abs(degrees) > 60 else "stand", feet_hold=0.0)
+
+    def face(self, heading_deg: float) -> None:
+        """Turn on the spot to a heading in the room."""
+        self.turn((heading_deg - np.rad2deg(self.yaw_rad) + 180) % 360 - 180)
 
     def walk(self, duration_s: float) -> None:
         """Walk about the room from one place to the next."""
@@ -402,13 +412,13 @@ class Actor:
 
     # -- down to the floor and up again ------------------------------------------------------------------------------
 
-    def bend(self) -> None:
-        """Pick something up: stooping, squatting or kneeling on one knee."""
+    def bend(self, kind: str | None = None) -> None:
+        """Pick something up: "stoop", "squat" or "kneel" on one knee; None draws one."""
         base = self._facing(self.ease)
-        kind = self.rng.random()
-        if kind < 0.6:
+        chosen = kind or str(self.rng.choice(("stoop", "squat", "kneel"), p=(0.6, 0.22, 0.18)))
+        if chosen == "stoop":
             down = postures.stooping(self.rng, base, depth=float(self.rng.uniform(0.55, 1.0)))
-        elif kind < 0.82:
+        elif chosen == "squat":
             down = postures.squatting(self.rng, base)
         else:
             down = postures.half_kneeling(self.rng, base, side=str(self.rng.choice(postures.SIDES)))
@@ -455,7 +465,8 @@ class Actor:
         way = self.posture + 0.5 * (end - self.posture)
         way[A["spin"]] = 0.0
         angles = self._move([(self._seconds(1.2), way), (self._seconds(1.4), end)])
-        self._act(angles, _switched(len(angles), "sit", "lie", share=0.35), feet_hold=0.0)
+        labels = _switched(len(angles), "sit", "lie", share=0.35)
+        self._act(angles, labels, feet_hold=0.0, trunk_down=_rising(len(angles)))
 
     def _lie_down_on_bed(self, kind: str) -> None:
         aside = self.posture.copy()
@@ -469,7 +480,10 @@ class Actor:
         flat[A["spin"]] = 0.4 * spin
         keys = [(self._seconds(1.3), aside), (self._seconds(1.3), flat), (self._seconds(0.8), end)]
         angles = self._move(keys)
-        self._act(angles, _switched(len(angles), "sit", "lie", share=0.3), feet_hold=0.0, support_m=self.seat_m)
+        back = -np.array([np.cos(self.yaw_rad), np.sin(self.yaw_rad)]) * 0.22 * RATE_HZ / len(angles)  # to the middle
+        velocity = np.repeat(back[None], len(angles), axis=0)
+        labels = _switched(len(angles), "sit", "lie", share=0.3)
+        self._act(angles, labels, feet_hold=0.0, velocity=velocity, support_m=self.seat_m)
 
     def start_lying(self, *, bed: bool) -> None:
         """Begin the clip lying on a bed or on the floor."""
@@ -499,14 +513,16 @@ class Actor:
         keys.append((max(left_s, 0.3), base))
         angles = self._move(keys)
         support_m = self.seat_m if self.seat_m > 0 else None
-        self._act(angles + self._sway(len(angles), degrees=0.4), "lie", feet_hold=0.0, support_m=support_m)
+        self._act(
+            angles + self._sway(len(angles), degrees=0.4), "lie", feet_hold=0.0, support_m=support_m, trunk_down=1.0
+        )
 
     def roll_over(self) -> None:
         """Turn over from the back to a side, or back."""
         end = self.posture.copy()
         end[A["spin"]] = 0.0 if abs(end[A["spin"]]) > 0.7 else np.deg2rad(self.rng.choice((-80.0, 80.0)))
         support_m = self.seat_m if self.seat_m > 0 else None
-        self._act(self._move([(self._seconds(1.2), end)]), "lie", feet_hold=0.0, support_m=support_m)
+        self._act(self._move([(self._seconds(1.2), end)]), "lie", feet_hold=0.0, support_m=support_m, trunk_down=1.0)
 
     def get_up(self) -> None:
         """Get up from lying: from a bed by its edge, from the floor by sitting or by hands and knees."""
@@ -523,7 +539,8 @@ class Actor:
         face_down = self.posture[A["pitch"]] > 0.5
         way = postures.all_fours(self.rng, base) if face_down else postures.on_floor_seat(self.rng, base)
         angles = self._move([(self._seconds(1.8), way)])
-        self._act(angles, _switched(len(angles), "lie", "stand up", share=0.3), feet_hold=0.0)
+        labels = _switched(len(angles), "lie", "stand up", share=0.3)
+        self._act(angles, labels, feet_hold=0.0, trunk_down=1.0 - _rising(len(angles)))
         kneeling = postures.half_kneeling(self.rng, base, side=str(self.rng.choice(postures.SIDES)))
         keys = [(self._seconds(1.4), kneeling), (self._seconds(1.5), base)]
         self._act(self._move(keys), "stand up", feet_hold=0.6)
@@ -557,7 +574,9 @@ class Actor:
         # The first 0.2 s after the impact are the fall's end; the rest of the rebound is lying.
         n_fall = fall.ground_frame + 1 + round(0.2 * RATE_HZ)
         labels = ["fall"] * n_fall + ["lie"] * (len(fall.postures) - n_fall)
-        self._act(fall.postures, labels, feet_hold=fall.feet_hold, velocity=velocity)
+        self._act(
+            fall.postures, labels, feet_hold=fall.feet_hold, velocity=velocity, trunk_down=1.0 - fall.feet_hold**2
+        )
         self.seat_m = 0.0
 
     def roll_out_of_bed(self) -> None:
@@ -584,29 +603,39 @@ class Actor:
         return np.asarray(speed[:, None] * np.array([np.cos(self.yaw_rad), np.sin(self.yaw_rad)]))
 
 
+def _rising(n_frames: int) -> Array:
+    """Give (T,) from 0 to 1, eased."""
+    share = np.linspace(0.0, 1.0, n_frames)
+    return np.asarray(share * share * (3 - 2 * share))
+
+
 def _switched(n_frames: int, before: str, after: str, *, share: float) -> list[str]:
     n_before = round(n_frames * share)
     return [before] * n_before + [after] * (n_frames - n_before)
 
 
-_ARM_BONES = tuple(
-    (P[f"{side}_{parent}"], tuple(P[f"{side}_{name}"] for name in chain))
+_BONES = tuple(  # (parent, all points that move when the bone is turned, the bone's own end first)
+    (P[f"{side}_{parent}"], tuple(P[f"{side}_{name}"] for name in _beyond))
     for side in postures.SIDES
-    for parent, chain in (
+    for parent, _beyond in (
         ("shoulder", ("elbow", "wrist", "hand")),
         ("elbow", ("wrist", "hand")),
         ("wrist", ("hand",)),
+        ("hip", ("knee", "ankle", "heel", "toe")),
+        ("knee", ("ankle", "heel", "toe")),
+        ("ankle", ("heel",)),
+        ("ankle", ("toe",)),
     )
 )
 
 
-def _keep_arms_above(points: Array, body: Body, *, floor_m: float) -> None:
-    """Turn arm bones that reach into the floor until they lie on it, keeping their length; changes `points`."""
-    for parent, chain in _ARM_BONES:
+def _keep_limbs_above(points: Array, body: Body) -> None:
+    """Turn bones that reach into the floor until they lie on it, keeping their length; changes `points`."""
+    for parent, chain in _BONES:
         joint = chain[0]
         bone = points[:, joint] - points[:, parent]
-        lowest = floor_m + body.radius_m[joint] - points[:, parent, 2]
-        deep = bone[:, 2] < lowest
+        lowest = body.radius_m[joint] - points[:, parent, 2]
+        deep = bone[:, 2] < lowest - 1e-9
         if not deep.any():
             continue
         length = np.linalg.norm(bone[deep], axis=1)

@@ -107,7 +107,7 @@ def observe(
         (T, 17, 3) x and y in pixels and score; x and y NaN and the score 0 in frames without a pose.
     """
     xy_px, depth_m = camera.project(points)
-    behind_camera = np.isnan(xy_px).any(axis=(1, 2))
+    behind_camera = np.asarray(np.isnan(xy_px).any(axis=(1, 2)))
     xy_px = np.where(behind_camera[:, None, None], -1e3, xy_px)
     exact = xy_px[:, :N_COCO]
     trunk_px = camera.focal_px * TRUNK_SHARE * body.stature_m / np.maximum(depth_m[:, P["pelvis"]], 0.3)
