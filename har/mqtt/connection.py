@@ -232,6 +232,7 @@ class Connection:
         put = self._queue.put
         threads = self._threads
         shown_version = self.protocol
+        unreachable = "cannot be reached" + (", or its certificate is not trusted" if self._tls is not None else "")
 
         def on_pre_connect(_client: Client, _userdata: Any) -> None:
             threads[generation] = threading.current_thread()
@@ -246,7 +247,7 @@ class Connection:
                 put(_Raw(generation, Connected(shown_version), "connected"))
 
         def on_connect_fail(_client: Client, _userdata: Any) -> None:
-            put(_Raw(generation, Lost("cannot be reached"), "unreachable"))
+            put(_Raw(generation, Lost(unreachable), "unreachable"))
 
         def on_disconnect(_client: Client, _userdata: Any, _flags: Any, code: Any, _properties: Any) -> None:
             put(_Raw(generation, Lost(f"broken off: {code}"), "closed"))

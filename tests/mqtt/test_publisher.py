@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -418,6 +419,29 @@ def test_a_wrong_password_is_said_without_it(
         assert "uthor" in (publisher.state().error or "")
         for text in (caplog.text, repr(publisher.state())):
             assert "nter2" not in text
+    finally:
+        broker.kill()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves a refused socket open
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: apt install openssl")
+def test_an_encrypted_broker_is_trusted_only_with_its_certificate(
+    tmp_path: Path, make_publisher: MakePublisher
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command, *names], check=True, capture_output=True)
+    broker = Mosquitto(tmp_path, extra=f"certfile {certificate}\nkeyfile {key}\n")
+    broker.start()
+    try:
+        trusting = make_publisher(f"mqtts://localhost:{broker.port}", ca=certificate)
+        trusting.publish(an_alert())
+        assert trusting.flush(20.0)
+        trusting.stop()
+
+        doubting = make_publisher(f"mqtts://localhost:{broker.port}")
+        assert wait_for(lambda: "certificate is not trusted" in (doubting.state().error or ""))
     finally:
         broker.kill()
 
