@@ -187,6 +187,8 @@ def fit(
         if deadline_s is not None:
             _plan(run, deadline_s - time.monotonic(), meter.step_s)
         report(_progress(run, meter))
+    if not run.best:
+        raise TrainingError("the time limit leaves no time for a single step. Give more minutes.")
     return Fit(run.best, run.best_epoch, run.history, meter.windows_per_s)
 
 
@@ -296,6 +298,8 @@ def _end_pass(run: _Run, check: WindowSet, meter: _Meter, recipe: Recipe, *, epo
         run.model.load_state_dict(state)
         scores = score_windows(run.model, check)
         run.model.load_state_dict(own)
+        if not np.isfinite(scores).all():
+            raise TrainingError(f"the weights are no longer numbers after pass {epoch}. Lower learning_rate.")
         run.check = score_metrics(scores, check.labels, names=check.names)
         score = float(run.check["macro_f1"])
     run.history.append(

@@ -1,0 +1,289 @@
+"""Training: it learns, it repeats itself, it survives being killed, and it leaves a bundle that verifies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from har.clips import Clip
+from har.errors import BundleError, ClipError, ConfigError, TrainingError
+from har.models.bundle import Bundle, load_bundle
+from har.models.stgcn import STGCN, STGCNConfig
+from har.training.dataset import WindowSet, cut_windows, label_names
+from har.training.evaluate import evaluate
+from har.training.loop import Progress, fit, score_windows
+from har.training.recipe import Recipe
+from har.training.train import bundle_name, train
+from tests.training.builders import clip_set, moving_clip
+
+TINY = Recipe(n_frames=16, channels=(8, 8, 8), epochs=3, batch_size=8, pool_last=0, dropout=0.1, validation_share=0.25)
+PLAIN = replace(
+    TINY, dropout=0.0, noise=0.0, part_drop=0.0, joint_drop=0.0, label_smoothing=0.0, validation_share=0.0, flip=0.0
+)
+
+
+def tiny_model(n_classes: int, *, seed: int = 0) -> STGCN:
+    torch.manual_seed(seed)
+    return STGCN(STGCNConfig(n_classes=n_classes, channels=(16,) * 9))
+
+
+def nothing_held_out(learn: WindowSet) -> WindowSet:
+    return cut_windows([], PLAIN, names=learn.names)
+
+
+def same_weights(one: Bundle, other: Bundle) -> bool:
+    states = (one.model.state_dict(), other.model.state_dict())
+    return all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_eight_windows_are_learnt_by_heart() -> None:
+    clips = clip_set(n_subjects=2, labels=("stand", "wave", "walk", "sit down"))
+    learn = cut_windows(clips, PLAIN, names=label_names(clips))
+    recipe = replace(PLAIN, epochs=100, learning_rate=1e-2, rotate_deg=0.0, scale=0.0, shear=0.0, speed=0.0)
+    model = tiny_model(4)
+
+    fitted = fit(model, learn, nothing_held_out(learn), recipe, seed=0)
+
+    model.load_state_dict(fitted.state)
+    assert len(learn) == 8
+    assert (score_windows(model, learn).argmax(axis=1) == learn.labels).all()
+    assert fitted.history[-1]["loss"] < 0.2
+
+
+def test_people_never_seen_are_understood_far_above_chance(tmp_path: Path) -> None:
+    clips = clip_set(n_subjects=10, labels=("stand", "wave", "walk", "sit down"))
+    recipe = replace(PLAIN, channels=(16, 16, 32), epochs=25, learning_rate=1e-2, scale=0.0, rotate_deg=2.0)
+
+    bundle = train(clips, out_bundle=tmp_path / "model", recipe=recipe, split="subject:1-7/8-10")
+    found = evaluate(bundle, clips, split="subject:1-7/8-10")
+
+    assert found["n"] == 12
+    assert found["top1"] >= 0.75
+    assert set(found) >= {"n", "top1", "top5", "macro_f1", "per_class", "confusion", "ece", "clips", "left_out"}
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
+    clips = clip_set()
+
+    one, two, other = (
+        train(clips, out_bundle=tmp_path / name, recipe=TINY, seed=seed)
+        for name, seed in (("one", 5), ("two", 5), ("other", 6))
+    )
+
+    assert same_weights(one, two)
+    assert not same_weights(one, other)
+
+
+class InterruptedRunError(Exception):
+    """Stands for whatever ends a run in its middle."""
+
+
+def stop_at(step: int) -> Any:
+    def tell(progress: Progress) -> None:
+        if progress.step == step:
+            raise InterruptedRunError
+
+    return tell
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimiser": "sgd", "ema_decay": 0.9, "balance": 1.0}])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, changes: dict[str, Any]) -> None:
+    clips = clip_set(n_subjects=5)
+    recipe = replace(TINY, epochs=4, **changes)
+    whole = train(clips, out_bundle=tmp_path / "whole", recipe=recipe)
+
+    with pytest.raises(InterruptedRunError):
+        train(clips, out_bundle=tmp_path / "model", recipe=recipe, report=stop_at(5))
+    steps: list[int] = []
+    resumed = train(
+        clips, out_bundle=tmp_path / "model", recipe=recipe, resume=True, report=lambda p: steps.append(p.step)
+    )
+
+    assert steps[0] > 1
+    assert same_weights(whole, resumed)
+    assert len(resumed.metrics["training"]["history"]) == recipe.epochs
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
+
+
+KILLED = """
+import os, signal, sys
+import torch
+from pathlib import Path
+from har.training.recipe import Recipe
+from har.training.train import train
+from tests.training.builders import clip_set
+from tests.training.test_train import TINY
+torch.set_num_threads(1)
+def tell(progress):
+    if progress.step == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+train(clip_set(n_subjects=5), out_bundle=Path(sys.argv[1]), recipe=TINY, report=tell)
+"""
+
+
+def test_a_run_killed_outright_is_resumed_to_the_same_end(tmp_path: Path) -> None:
+    clips = clip_set(n_subjects=5)
+    root = Path(__file__).parents[2]
+
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "model")],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+    assert ended.returncode == -signal.SIGKILL
+    assert not (tmp_path / "model").exists()
+    resumed = train(clips, out_bundle=tmp_path / "model", recipe=TINY, resume=True)
+    assert same_weights(resumed, train(clips, out_bundle=tmp_path / "whole", recipe=TINY))
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    clips = clip_set()
+    with pytest.raises(InterruptedRunError):
+        train(clips, out_bundle=tmp_path / "model", recipe=TINY, report=stop_at(3))
+
+    with pytest.raises(ConfigError, match="another recipe"):
+        train(clips, out_bundle=tmp_path / "model", recipe=replace(TINY, noise=0.5), resume=True)
+    (tmp_path / ".model.training.safetensors").write_bytes(b"12345678{}")
+    with pytest.raises(ConfigError, match="damaged checkpoint"):
+        train(clips, out_bundle=tmp_path / "model", recipe=TINY, resume=True)
+
+
+def test_a_time_limit_is_kept_and_still_gives_a_bundle(tmp_path: Path) -> None:
+    clips = clip_set(n_subjects=8)
+    recipe = replace(TINY, epochs=10_000)
+    spent_min = (time.time() - psutil.Process().create_time()) / 60
+
+    began_s = time.monotonic()
+    bundle = train(clips, out_bundle=tmp_path / "model", recipe=recipe, time_limit_min=spent_min + 8 / 60)
+
+    assert time.monotonic() - began_s < 8
+    assert bundle.metrics["training"]["epochs"] < 10_000
+
+
+def test_a_time_limit_that_is_over_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="time limit"):
+        train(clip_set(), out_bundle=tmp_path / "model", recipe=TINY, time_limit_min=0.001)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_clips(tmp_path: Path) -> None:
+    recipe = replace(TINY, learning_rate=1e30, gradient_norm=1e30, epochs=40, validation_share=0.0)
+
+    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in pass \d+, step \d+, with windows of s\d-"):
+        train(clip_set(), out_bundle=tmp_path / "model", recipe=recipe)
+
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_bundle_that_exists_is_not_trained_over(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+
+    with pytest.raises(BundleError):
+        train(clip_set(), out_bundle=tmp_path / "model", recipe=TINY)
+
+
+@pytest.mark.parametrize(
+    ("clips", "text"),
+    [
+        ([], "0 label"),
+        ([moving_clip("a", "walk"), moving_clip("b", "walk")], "1 label"),
+        (
+            [
+                moving_clip("a", "walk"),
+                replace(moving_clip("b", "wave"), joints=np.full((40, 1, 17, 3), np.nan, dtype=np.float32)),
+            ],
+            "no window to learn wave from",
+        ),
+    ],
+)
+def test_clips_that_teach_nothing_are_refused(tmp_path: Path, clips: list[Clip], text: str) -> None:
+    with pytest.raises(TrainingError, match=text):
+        train(clips, out_bundle=tmp_path / "model", recipe=TINY)
+
+
+def test_nobody_is_in_training_and_validation(tmp_path: Path) -> None:
+    bundle = train(clip_set(n_subjects=6), out_bundle=tmp_path / "model", recipe=TINY)
+
+    assert bundle.metrics["held_out_by"] == "subject"
+    assert bundle.metrics["training"]["clips"] + bundle.metrics["validation"]["clips"]["n"] == 18
+
+
+def test_the_bundle_loads_and_its_card_tells_where_it_comes_from(tmp_path: Path) -> None:
+    clips = clip_set(n_subjects=6)
+    train(clips, out_bundle=tmp_path / "Care 2", recipe=TINY, command="har train clips --out care-2")
+
+    bundle = load_bundle(tmp_path / "Care 2")
+
+    assert bundle.name == "care-2"
+    assert bundle.labels == ("stand", "walk", "wave")
+    assert (bundle.rate_hz, bundle.window_frames) == (15.0, 16)
+    for text in (
+        "made in a test",
+        "Apache-2.0",
+        "`har train clips --out care-2`",
+        "coco17",
+        "Not a medical device",
+        "wave",
+    ):
+        assert text in bundle.card
+    json.dumps(dict(bundle.metrics), allow_nan=False)
+
+
+def test_a_run_can_start_from_a_bundle_even_with_other_labels(tmp_path: Path) -> None:
+    first = train(clip_set(), out_bundle=tmp_path / "first", recipe=TINY)
+
+    same = train(
+        clip_set(), out_bundle=tmp_path / "same", recipe=replace(TINY, epochs=1), start_from=tmp_path / "first"
+    )
+    more = train(
+        clip_set(labels=("walk", "wave", "sit down")),
+        out_bundle=tmp_path / "more",
+        recipe=replace(TINY, epochs=1),
+        start_from=tmp_path / "first",
+    )
+
+    assert same.parent == more.parent == first.model_id
+    assert more.labels == ("sit down", "walk", "wave")
+    with pytest.raises(ConfigError, match="channels"):
+        train(
+            clip_set(),
+            out_bundle=tmp_path / "x",
+            recipe=replace(TINY, channels=(4, 4, 4)),
+            start_from=tmp_path / "first",
+        )
+
+
+def test_untrimmed_clips_are_judged_by_window_and_by_stretch(tmp_path: Path) -> None:
+    bundle = train(clip_set(), out_bundle=tmp_path / "model", recipe=TINY)
+    clip = moving_clip("long", "walk", n_frames=90)
+    spans = ((0.0, 3.0, "walk"), (3.0, 5.0, "stand"), (5.0, 6.0, "juggle"))
+
+    found = evaluate(bundle, [replace(clip, label=None, spans=spans)])
+
+    assert found["clips"]["n"] == 2
+    assert found["n"] > 10
+    assert found["left_out"] == {"clips": [], "labels": {"juggle": 1}}
+
+
+def test_clips_with_none_of_the_labels_cannot_be_judged_by(tmp_path: Path) -> None:
+    bundle = train(clip_set(), out_bundle=tmp_path / "model", recipe=TINY)
+
+    with pytest.raises(ClipError, match="It knows stand, walk, wave; labels in the clips: juggle"):
+        evaluate(bundle, [moving_clip("a", "juggle")])
+
+
+def test_a_folder_gives_a_bundle_its_name() -> None:
+    assert [bundle_name(Path(each)) for each in ("care-2", "Mein Modell!", "..")] == ["care-2", "mein-modell", "model"]
