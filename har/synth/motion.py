@@ -17,6 +17,7 @@ RATE_HZ = 50.0
 """Of the motion; clips sample it at the rate of their camera."""
 
 _FLOOR_CONTACT = tuple(i for i, name in enumerate(POINTS) if not name.endswith(("elbow", "wrist", "hand")))
+_BED_SHIFT_M = 0.22  # from the edge, where one sits, to where one lies
 _SMOOTH_FRAMES = 1.5  # of a Gaussian over all angles: takes the corners off, 0.03 s
 
 
@@ -465,7 +466,7 @@ class Actor:
         way = self.posture + 0.5 * (end - self.posture)
         way[A["spin"]] = 0.0
         angles = self._move([(self._seconds(1.2), way), (self._seconds(1.4), end)])
-        labels = _switched(len(angles), "sit", "lie", share=0.35)
+        labels = _switched(len(angles), "sit", "lie", share=0.5)
         self._act(angles, labels, feet_hold=0.0, trunk_down=_rising(len(angles)))
 
     def _lie_down_on_bed(self, kind: str) -> None:
@@ -480,15 +481,25 @@ class Actor:
         flat[A["spin"]] = 0.4 * spin
         keys = [(self._seconds(1.3), aside), (self._seconds(1.3), flat), (self._seconds(0.8), end)]
         angles = self._move(keys)
-        back = -np.array([np.cos(self.yaw_rad), np.sin(self.yaw_rad)]) * 0.22 * RATE_HZ / len(angles)  # to the middle
-        velocity = np.repeat(back[None], len(angles), axis=0)
-        labels = _switched(len(angles), "sit", "lie", share=0.3)
+        velocity = self._across_bed(len(angles), distance_m=-_BED_SHIFT_M)
+        labels = _switched(len(angles), "sit", "lie", share=0.5)
         self._act(angles, labels, feet_hold=0.0, velocity=velocity, support_m=self.seat_m)
+
+    def _bed_yaw_rad(self) -> float:
+        """The way that somebody faces who sits on the edge of the bed last used."""
+        return self._supports[-1].yaw_rad
+
+    def _across_bed(self, n_frames: int, *, distance_m: float) -> Array:
+        """Give (T, 2) of the velocity that moves the pelvis towards the edge of the bed, or away from it."""
+        way = np.array([np.cos(self._bed_yaw_rad()), np.sin(self._bed_yaw_rad())])
+        return np.repeat(way[None] * distance_m * RATE_HZ / n_frames, n_frames, axis=0)
 
     def start_lying(self, *, bed: bool) -> None:
         """Begin the clip lying on a bed or on the floor."""
         if bed:
             self.start_seated(furniture="bed")
+            self.xy = self.xy - _BED_SHIFT_M * np.array([np.cos(self.yaw_rad), np.sin(self.yaw_rad)])
+            self.posture[A["yaw"]] += float(self.rng.choice((-1.0, 1.0))) * np.pi / 2
         self.posture = postures.lying(self.rng, self._facing(self.ease), str(self.rng.choice(postures.LYING)))
 
     def lie(self, duration_s: float, *, still: float = 0.6) -> None:
@@ -501,12 +512,13 @@ class Actor:
         base = self.posture.copy()
         keys: list[tuple[float, Array]] = []
         left_s = duration_s
-        moving = [A[f"{side}_{name}"] for side in postures.SIDES for name in ("arm_abd", "elbow", "hip_flex", "knee")]
         while left_s > 2.0:
             part_s = float(self.rng.uniform(0.6, 2.0))
             change = np.zeros(N_ANGLES)
             if self.rng.random() > still:
-                change[self.rng.choice(moving, 2, replace=False)] = np.deg2rad(self.rng.uniform(-10, 35, 2))
+                side, lift = str(self.rng.choice(postures.SIDES)), float(np.deg2rad(self.rng.uniform(-8, 30)))
+                pair = ("hip_flex", "knee") if self.rng.random() < 0.5 else ("arm_abd", "elbow")
+                change[[A[f"{side}_{name}"] for name in pair]] = lift, 2 * lift
                 change[A["head_twist"]] = np.deg2rad(self.rng.uniform(-20, 20))
             keys.append((part_s, base + change))
             left_s -= part_s
@@ -528,11 +540,13 @@ class Actor:
         """Get up from lying: from a bed by its edge, from the floor by sitting or by hands and knees."""
         base = self._facing(self.ease)
         if self.seat_m > 0:
-            base[A["yaw"]] += float(self.rng.choice((-1.0, 1.0))) * np.pi / 2
+            turn = self._bed_yaw_rad() - self.yaw_rad
+            base[A["yaw"]] += (turn + np.pi) % (2 * np.pi) - np.pi
             sitting = postures.seated(self.rng, base)
             angles = self._move([(self._seconds(2.0), sitting)])
             labels = _switched(len(angles), "lie", "sit", share=0.5)
-            self._act(angles, labels, feet_hold=0.0, support_m=self.seat_m)
+            velocity = self._across_bed(len(angles), distance_m=_BED_SHIFT_M)
+            self._act(angles, labels, feet_hold=0.0, velocity=velocity, support_m=self.seat_m)
             self.sit(0.4)
             self.stand_up()
             return
@@ -581,7 +595,8 @@ class Actor:
 
     def roll_out_of_bed(self) -> None:
         """Roll over the edge of the bed, drop freely and lie on the floor."""
-        side = float(self.rng.choice((-1.0, 1.0)))  # 1: to the person's left
+        edge = self._bed_yaw_rad() - self.yaw_rad
+        side = float(np.sign(np.sin(edge)) or 1.0) * (-1.0 if self.posture[A["pitch"]] > 0 else 1.0)  # 1: to the left
         end = self.posture.copy()
         end[A["spin"]] += side * np.deg2rad(self.rng.uniform(60, 120))
         n_roll, drop_s = round(self.rng.uniform(0.5, 0.9) * RATE_HZ), float(np.sqrt(2 * self.seat_m / 9.81))
@@ -589,9 +604,8 @@ class Actor:
         airborne_s = np.clip((np.arange(len(angles)) - n_roll) / RATE_HZ, 0, drop_s)
         heights = self.seat_m - 0.5 * 9.81 * airborne_s**2
         n_fall = n_roll + round(drop_s * RATE_HZ)
-        aside = side * np.array([-np.sin(self.yaw_rad), np.cos(self.yaw_rad)])
         velocity = np.zeros((len(angles), 2))
-        velocity[:n_fall] = aside * 0.75 / (n_fall / RATE_HZ)
+        velocity[:n_fall] = self._across_bed(n_fall, distance_m=0.75)
         labels = ["fall"] * n_fall + ["lie"] * (len(angles) - n_fall)
         self._act(angles, labels, feet_hold=0.0, velocity=velocity, support_m=np.maximum(heights, 0.0))
         self.seat_m = 0.0

@@ -16,6 +16,7 @@ from har.clips import Clip, write_clips
 from har.records import FloatArray, ImageArray
 from har.synth.body import N_COCO, A, Array, P, make_body
 from har.synth.camera import Camera, look_at
+from har.synth.falls import GRAVITY_M_S2
 from har.synth.motion import RATE_HZ, Actor, Motion, Style
 from har.synth.render import Look, Renderer
 from har.synth.shapes import Limb
@@ -25,6 +26,7 @@ LICENCE = "Apache-2.0"
 SKELETONS = "skeletons"
 TRUTH = "truth.csv"
 _IMPACT_S = 0.2  # `Actor.fall` ends its label this long after the trunk met the ground
+_CUP_M = 0.034  # radius of the cup's foot
 _CRF = 23  # of libx264: a clip of 40 s stays under 3 MB
 
 
@@ -90,7 +92,8 @@ def daily_living(*, seed: int) -> Film:
     actor.sit(3.5)
     actor.tie_shoes()
     actor.stand_up()
-    actor.bend("squat")
+    actor.face(60)
+    actor.bend("stoop")
     actor.walk_to(0.5, 0.75)
     actor.face(0)
     actor.sit_down(furniture="bed")
@@ -99,8 +102,8 @@ def daily_living(*, seed: int) -> Film:
     actor.lie(5.0)
     actor.get_up()
     actor.stand(1.5)
-    look = Look(skin=(0.78, 0.57, 0.45), hair=(0.62, 0.60, 0.58), top=(0.12, 0.42, 0.45), trousers=(0.22, 0.20, 0.22))
-    camera = look_at(np.array([3.1, 0.3, 1.85]), np.array([0.0, 0.05, 0.70]), field_of_view_deg=66)
+    look = Look(skin=(0.78, 0.57, 0.45), hair=(0.62, 0.60, 0.58), top=(0.14, 0.46, 0.50), trousers=(0.34, 0.38, 0.50))
+    camera = look_at(np.array([3.05, 0.2, 1.85]), np.array([0.0, 0.0, 0.66]), field_of_view_deg=60)
     return Film("daily_living", actor, actor.motion(), camera, look)
 
 
@@ -165,14 +168,16 @@ def render_frames(film: Film) -> Iterable[ImageArray]:
 
 
 def _cup(film: Film, index: int) -> tuple[Limb, ...]:
-    """The cup: on the floor until it is picked up, then in the right hand."""
+    """The cup: on the floor until it is picked up, then in the hand, and on the floor again after a fall."""
     if film.picked_s is None:
         return ()
-    picked = int(film.picked_s * RATE_HZ)
-    hand = film.motion.points[max(index, picked), _picking_hand(film, picked)]
-    foot = hand.copy()
+    picked, labels = int(film.picked_s * RATE_HZ), film.motion.labels
+    dropped = labels.index("fall") if "fall" in labels else len(labels)
+    foot = film.motion.points[min(max(index, picked), dropped), _picking_hand(film, picked)].copy()
     if index < picked:
-        foot[2] = 0.03
+        foot[2] = _CUP_M
+    elif index > dropped:
+        foot[2] = max(_CUP_M, foot[2] - 0.5 * GRAVITY_M_S2 * ((index - dropped) / RATE_HZ) ** 2)
     return (Limb(foot, foot + np.array([0.0, 0.0, 0.07]), 0.034, 0.038, "thing", np.eye(3)),)
 
 
