@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from har.clips import Clip, Span, write_clips
+from har.synth.actor import Actor
 from har.synth.body import N_COCO, Array, Body, P, random_body
 from har.synth.camera import Camera, random_camera
 from har.synth.falls import DIRECTIONS
-from har.synth.motion import Actor, Motion, random_style
+from har.synth.motion import Motion, random_style
 from har.synth.noise import observe, random_weather
 
 LICENCE = "Apache-2.0"

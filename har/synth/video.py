@@ -14,10 +14,11 @@ import numpy as np
 
 from har.clips import Clip, write_clips
 from har.records import FloatArray, ImageArray
+from har.synth.actor import Actor
 from har.synth.body import N_COCO, A, Array, P, make_body
 from har.synth.camera import Camera, look_at
 from har.synth.falls import GRAVITY_M_S2
-from har.synth.motion import RATE_HZ, Actor, Motion, Style
+from har.synth.motion import RATE_HZ, Motion, Style
 from har.synth.render import Look, Renderer
 from har.synth.shapes import Limb
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from har.clips import Clip, read_clips
+from har.synth.actor import Actor
 from har.synth.body import make_body
 from har.synth.camera import look_at
 from har.synth.clips import simulate_clips, write_synth_clips
-from har.synth.motion import LABELS, RATE_HZ, Actor, Style
+from har.synth.motion import LABELS, RATE_HZ, Style
 from har.synth.noise import Weather, observe
 
 CLEAR = Weather(

@@ -5,9 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from har.synth.actor import Actor
 from har.synth.body import FEET, A, P, lowest_m, make_body, random_body
 from har.synth.falls import DIRECTIONS, FROM_STANDING_S, standing_fall_progress
-from har.synth.motion import LABELS, RATE_HZ, Actor, Motion, Style, random_style
+from har.synth.motion import LABELS, RATE_HZ, Motion, Style, random_style
 
 
 def an_actor(seed: int = 0) -> Actor:

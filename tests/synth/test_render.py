@@ -10,9 +10,10 @@ import pytest
 from har.pose import open_estimator
 from har.pose.weights import blazepose_path
 from har.records import Frame, ImageArray
+from har.synth.actor import Actor
 from har.synth.body import N_COCO, A, P, make_body
 from har.synth.camera import Camera, look_at
-from har.synth.motion import Actor, Style
+from har.synth.motion import Style
 from har.synth.render import PAINTS, Look, Renderer, make_limbs
 from har.synth.shapes import Box, Limb, hit_box, hit_limb
 from har.synth.video import STORIES, exact_joints, write_video
