@@ -52,16 +52,32 @@ def make_backdrop(camera: Camera, supports: tuple[Support, ...], *, oversampling
     flat = rays.reshape(-1, 3)
     colour, reach_m, floor = _walls(camera.position_m, flat)
     for box in furniture(supports):
-        reach, normal = hit_box(box, origin_m=camera.position_m, rays=flat)
-        nearer = reach < reach_m
-        reach_m[nearer] = reach[nearer]
-        floor[nearer] = False
+        seen = np.flatnonzero(_may_show(box, camera, oversampling=oversampling, shape=shape).reshape(-1))
+        reach, normal = hit_box(box, origin_m=camera.position_m, rays=flat[seen])
+        nearer = reach < reach_m[seen]
+        spots = seen[nearer]
+        reach_m[spots] = reach[nearer]
+        floor[spots] = False
         light = 0.55 + 0.45 * np.maximum(normal[nearer] @ LIGHT, 0.0)
-        colour[nearer] = np.array(box.colour) * light[:, None]
+        colour[spots] = np.array(box.colour) * light[:, None]
     spot = camera.position_m + reach_m[:, None] * flat
     floor_xy_m = np.where(floor[:, None], spot[:, :2], np.nan)
     _shade_under_furniture(colour, spot, floor, supports)
     return Backdrop(colour.reshape(*shape, 3), reach_m.reshape(shape), floor_xy_m.reshape(*shape, 2), rays)
+
+
+def _may_show(box: Box, camera: Camera, *, oversampling: int, shape: tuple[int, ...]) -> BoolArray:
+    """Give (H, W) which rays lie in the rectangle about the corners of a box; all of them if a corner is behind."""
+    signs = np.stack(np.meshgrid((-1, 1), (-1, 1), (-1, 1)), axis=-1).reshape(-1, 3)
+    xy_px, _ = camera.project(box.corners(signs))
+    mask = np.zeros(shape, dtype=bool)
+    if np.isnan(xy_px).any():
+        return ~mask
+    # Straight edges bend a little in a distorted picture; a few pixels of margin hold the bulge.
+    low = np.maximum((xy_px.min(axis=0) - 6) * oversampling, 0).astype(int)
+    high = np.maximum((xy_px.max(axis=0) + 6) * oversampling, 0).astype(int)
+    mask[low[1] : high[1], low[0] : high[0]] = True
+    return mask
 
 
 def _walls(origin_m: Array, rays: Array) -> tuple[Array, Array, BoolArray]:

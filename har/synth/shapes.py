@@ -123,6 +123,16 @@ class Box:
     yaw_rad: float
     colour: tuple[float, float, float]
 
+    @property
+    def turn(self) -> Array:
+        """(3, 3) from the room's axes to the box's own."""
+        cosine, sine = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
+        return np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+
+    def corners(self, signs: Array) -> Array:
+        """Give corners in the room from (N, 3) signs along the box's own axes."""
+        return np.asarray(self.centre_m + (signs * self.half_m) @ self.turn)
+
 
 def hit_box(box: Box, *, origin_m: Array, rays: Array) -> tuple[Array, Array]:
     """Find where rays first meet a box from outside.
@@ -130,8 +140,7 @@ def hit_box(box: Box, *, origin_m: Array, rays: Array) -> tuple[Array, Array]:
     Returns:
         (N,) distance in metres, infinite for a miss; (N, 3) outward normal.
     """
-    cosine, sine = np.cos(box.yaw_rad), np.sin(box.yaw_rad)
-    turn = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    turn = box.turn
     origin, direction = turn @ (origin_m - box.centre_m), rays @ turn.T
     safe = np.where(np.abs(direction) < 1e-9, 1e-9, direction)
     one, two = (-box.half_m - origin) / safe, (box.half_m - origin) / safe

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from har.clips import Clip, write_clips
+from har.clips import INDEX_NAME, Clip, write_clips
 from har.records import FloatArray, ImageArray
 from har.synth.actor import Actor
 from har.synth.body import N_COCO, A, Array, P, make_body
@@ -24,7 +23,6 @@ from har.synth.shapes import Limb
 
 VIDEO_HZ = 15
 LICENCE = "Apache-2.0"
-SKELETONS = "skeletons"
 TRUTH = "truth.csv"
 _IMPACT_S = 0.2  # `Actor.fall` ends its label this long after the trunk met the ground
 _CUP_M = 0.034  # radius of the cup's foot
@@ -62,7 +60,7 @@ class Film:
 
 def fall_in_room(*, seed: int) -> Film:
     """Act: stand, walk, sit, stand up, walk, pick up a cup, walk, fall sideways, lie on the floor."""
-    actor = _actor(seed, stature_m=1.72, xy_m=(-0.2, -1.0), heading_deg=30)
+    actor = _actor(seed + 1, stature_m=1.72, xy_m=(-0.2, -1.0), heading_deg=30)
     actor.stand(1.5)
     actor.walk_to(0.25, 0.95)
     actor.face(-20)
@@ -85,7 +83,7 @@ def fall_in_room(*, seed: int) -> Film:
 
 def daily_living(*, seed: int) -> Film:
     """Act: walk, sit, stand up, bend, walk, sit on the bed, lie down on purpose, get up."""
-    actor = _actor(seed + 1, stature_m=1.62, xy_m=(0.2, -1.2), heading_deg=60)
+    actor = _actor(seed + 2, stature_m=1.62, xy_m=(0.2, -1.2), heading_deg=60)
     actor.stand(1.0)
     actor.walk_to(0.35, -0.75)
     actor.face(10)
@@ -126,7 +124,7 @@ def write_sample_videos(
     """Render the sample videos and write their skeletons and fall times beside them; replaces older ones.
 
     Args:
-        out: made if it is not there; gets NAME.mp4 for each story, the clip set `skeletons` and `truth.csv`.
+        out: made if it is not there; gets NAME.mp4 and NAME.npz for each story, `clips.jsonl` and `truth.csv`.
         seed: of the small differences in how things are done.
         progress: called with (frames done, frames in all).
 
@@ -143,7 +141,7 @@ def write_sample_videos(
         write_video(path, _counted(render_frames(film), n_before=n_before, n_all=n_all, progress=progress))
         n_before += len(film.frames)
         paths.append(path)
-    _write_skeletons(folder / SKELETONS, films, seed=seed)
+    _write_skeletons(folder, films, seed=seed)
     _write_truth(folder / TRUTH, films)
     return paths
 
@@ -195,9 +193,9 @@ def write_video(path: Path, pictures: Iterable[ImageArray], *, rate_hz: int = VI
         pictures: (H, W, 3) uint8, RGB, all of one even size.
         rate_hz: frames per second.
     """
-    partial = path.with_name(f".{path.stem}.partial.mp4")
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        with av.open(str(partial), "w", options={"movflags": "faststart"}) as container:
+        with av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container:
             stream = None
             for picture in pictures:
                 if stream is None:
@@ -220,11 +218,14 @@ def exact_joints(film: Film) -> FloatArray:
 
 
 def _write_skeletons(folder: Path, films: list[Film], *, seed: int) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-        fresh = Path(made) / folder.name
+    """Write the films' skeletons as a clip set into a folder that holds other things too; replaces an older one."""
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        fresh = Path(made) / "skeletons"
         write_clips(fresh, [_clip(film, seed=seed) for film in films])
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.replace(folder)
+        for path in sorted(
+            fresh.iterdir(), key=lambda path: path.name == INDEX_NAME
+        ):  # the index last: it is complete when it appears
+            path.replace(folder / path.name)
 
 
 def _clip(film: Film, *, seed: int) -> Clip:

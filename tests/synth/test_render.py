@@ -130,7 +130,7 @@ def test_a_video_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("story", STORIES)
 def test_a_sample_story_stays_in_the_picture(story) -> None:  # type: ignore[no-untyped-def]
-    film = story(seed=1)
+    film = story(seed=0)
 
     xy = exact_joints(film)[..., :2]
 
