@@ -17,11 +17,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from har.errors import ConfigError
+from har.names import camera_fault, site_fault
 from har.redaction import HIDDEN, redact, scrub
 
-NAME_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
-# These would collide with the topics har/<site>/alerts, har/<site>/models and har/<site>/status.
-RESERVED_CAMERA_NAMES = frozenset({"alerts", "models", "status"})
 BROKER_SCHEMES = ("mqtt", "mqtts")
 CAMERA_SCHEMES = ("rtsp", "rtsps", "file")
 
@@ -36,28 +34,16 @@ WISHES = {
 _LONGEST_SHOWN = 60  # characters of a wrong value that an error repeats
 
 
-def check_site(name: str) -> str:
-    """Give a site's name back if topics can carry it.
-
-    Raises:
-        ValueError: it does not fit `NAME_PATTERN`.
-    """
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ValueError(
-            "does not fit a topic. Use 1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or digit"
-        )
+def _check_site(name: str) -> str:
+    if fault := site_fault(name):
+        raise ValueError(fault)
     return name
 
 
-def check_camera_name(name: str) -> str:
-    """Give a camera's name back if topics can carry it.
-
-    Raises:
-        ValueError: it does not fit `NAME_PATTERN` or is one of `RESERVED_CAMERA_NAMES`.
-    """
-    if name in RESERVED_CAMERA_NAMES:
-        raise ValueError("is the name of a topic of har itself. Give the camera another name")
-    return check_site(name)
+def _check_camera(name: str) -> str:
+    if fault := camera_fault(name):
+        raise ValueError(fault)
+    return name
 
 
 def _check_broker_url(url: str) -> str:
@@ -121,7 +107,7 @@ Polygon: TypeAlias = Annotated[tuple[Corner, ...], Field(min_length=3), AfterVal
 MaxPeople: TypeAlias = Annotated[int, Field(ge=1, le=10)]
 RateHz: TypeAlias = Annotated[float, Field(ge=1.0, le=120.0)]
 FloorAfterS: TypeAlias = Annotated[float, Field(ge=0.0, le=3600.0)]
-CameraName: TypeAlias = Annotated[str, AfterValidator(check_camera_name)]
+CameraName: TypeAlias = Annotated[str, AfterValidator(_check_camera)]
 
 
 class _Table(BaseModel):
@@ -215,7 +201,7 @@ class CameraSettings(_Table):
 class Config(_Table):
     """Everything the config file says."""
 
-    site: Annotated[str, AfterValidator(check_site)] = Field(
+    site: Annotated[str, AfterValidator(_check_site)] = Field(
         default="home", description="this place in the topics: har/<site>/...", examples=["home"]
     )
     broker: BrokerSettings = BrokerSettings()

@@ -16,6 +16,7 @@ from har.mqtt.delivery import Retry
 from har.mqtt.payloads import Message, to_body
 from har.mqtt.sender import SITE_SEQUENCE, Identity, OnSent, Sender
 from har.mqtt.waiting import Waiting
+from har.names import check_site
 from har.records import ActionEvent, CameraStatus, Event
 from har.store import Store
 from har.store.rows import new_event_id
@@ -93,7 +94,7 @@ class Publisher:
             ConfigError: address, site or certificate file cannot be used.
         """
         address = read_address(url)
-        identity = Identity(topics.check_site(site), version, model)
+        identity = Identity(check_site(site), version, model)
         self._store = store
         self._site = identity.site
         self._clock = clock

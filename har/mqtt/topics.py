@@ -1,38 +1,14 @@
-"""The topics of DESIGN section 5, and which names may stand in them."""
+"""The topics of DESIGN section 5."""
 
 from __future__ import annotations
 
 import re
 
 from har.errors import ConfigError
+from har.names import check_camera, check_site
 
 ROOT = "har"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-TAKEN_NAMES = frozenset({"alerts", "models", "status"})  # they stand where a camera's name stands
-
-
-def check_site(site: str) -> str:
-    """Give the site's name back.
-
-    Raises:
-        ConfigError: it cannot stand in a topic.
-    """
-    return _check_name(site, what="site")
-
-
-def check_camera(camera: str) -> str:
-    """Give the camera's name back.
-
-    Raises:
-        ConfigError: it cannot stand in a topic, or a topic of another kind has that name.
-    """
-    if camera in TAKEN_NAMES:
-        raise ConfigError(
-            f"camera name {camera!r} is taken by a topic of har itself ({', '.join(sorted(TAKEN_NAMES))}). "
-            "Choose another name for the camera."
-        )
-    return _check_name(camera, what="camera")
 
 
 def site_status(site: str) -> str:
@@ -79,15 +55,6 @@ def is_alert(topic: str) -> bool:
     """Say whether this is the topic of an alert itself, not of its receipt, answer or result."""
     parts = topic.split("/")
     return len(parts) == 4 and parts[0] == ROOT and parts[2] == "alerts"
-
-
-def _check_name(name: str, *, what: str) -> str:
-    if _NAME.fullmatch(name) is None:
-        raise ConfigError(
-            f"{what} name {name!r} cannot stand in an MQTT topic. Use 1 to 63 small letters, digits, '-' and '_', "
-            "beginning with a letter or digit."
-        )
-    return name
 
 
 def _check_id(alert_id: str) -> str:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from har.errors import HarError, UserError
 from har.records import CameraStatus, Frame, PoseFrame
+from har.redaction import scrub
 from har.service.camera_health import PictureCheck, RateLimit, StatusLine
 from har.service.camera_messages import (
     MAX_MESSAGE_BYTES,
@@ -35,7 +36,7 @@ from har.service.camera_messages import (
     encode,
 )
 from har.sources import Source, SourceItem, SourceStatus, is_live, open_source
-from har.sources.address import scrub, source_kind
+from har.sources.address import source_kind
 
 if TYPE_CHECKING:
     from har.pose import Estimator

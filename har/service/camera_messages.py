@@ -14,7 +14,8 @@ import numpy as np
 
 from har.errors import HarError
 from har.records import CameraStatus, Pose, PoseFrame
-from har.sources import LiveLimits, redact
+from har.redaction import redact
+from har.sources import LiveLimits
 
 MAX_MESSAGE_BYTES = 128 * 1024
 MAX_PEOPLE = 100

@@ -1,6 +1,6 @@
 """Files, folders, webcams, RTSP cameras and skeleton clips: timed frames from any of them."""
 
-from har.sources.address import SourceSpec, check_camera_name, parse_source, parse_sources, redact
+from har.sources.address import SourceSpec, parse_source, parse_sources
 from har.sources.live import LiveLimits
 from har.sources.opening import check_source, is_live, open_source
 from har.sources.source import Clock, Counts, Source, SourceItem, SourceStatus
@@ -13,11 +13,9 @@ __all__ = [
     "SourceItem",
     "SourceSpec",
     "SourceStatus",
-    "check_camera_name",
     "check_source",
     "is_live",
     "open_source",
     "parse_source",
     "parse_sources",
-    "redact",
 ]

@@ -1,4 +1,4 @@
-"""Where pictures come from: reading `URL[=CAMERA]`, and showing an address without its secrets."""
+"""Where pictures come from: reading `URL[=CAMERA]`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from typing import Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 from har.errors import ConfigError, SourceError
+from har.names import check_camera, fit_name
+from har.redaction import redact
 
 SourceKind: TypeAlias = Literal["file", "folder", "replay", "webcam", "rtsp"]
 
-RESERVED_NAMES = frozenset({"alerts", "models", "status"})
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg"}
     | {".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
 SCHEMES = "a path, file://PATH, rtsp://HOST/..., rtsps://HOST/... or webcam:NUMBER"
 
-_CAMERA_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 _WEBCAM = re.compile(r"webcam:(?P<number>\d{1,3})")
 _FRAGMENT = re.compile(r"(?P<url>.*)#camera=(?P<camera>[^@/#]*)", re.DOTALL)
 _PORT = re.compile(r"[^:\[\]]*(:\d{1,5})?|\[[0-9A-Fa-f:.%]+\](:\d{1,5})?")
 _SECRET_WORD = re.compile(r"(pass|passwd|password|pwd|user|usr|token|key|auth|secret)\Z", re.IGNORECASE)
-_SECRET_PART = re.compile(r"=|pass|pwd|token|secret", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -68,7 +67,7 @@ def parse_source(text: str, *, taken: Collection[str] = ()) -> SourceSpec:
     kind = source_kind(url)
     if camera is None:
         return SourceSpec(url, _free_name(url, kind, taken))
-    check_camera_name(camera)
+    check_camera(camera)
     if camera in taken:
         raise ConfigError(f"two sources are called {camera!r}. Give each camera a name of its own: URL=CAMERA.")
     return SourceSpec(url, camera)
@@ -88,29 +87,6 @@ def parse_sources(texts: Sequence[str]) -> tuple[SourceSpec, ...]:
         used = {spec.camera for spec in specs}
         specs.append(parse_source(text, taken=used if is_named else used | named))
     return tuple(specs)
-
-
-def check_camera_name(camera: str) -> None:
-    """Refuse a camera name that does not fit into a topic.
-
-    Raises:
-        ConfigError: it does not match `[a-z0-9][a-z0-9_-]{0,62}`, or is reserved.
-    """
-    if camera in RESERVED_NAMES:
-        raise ConfigError(f"a camera cannot be called {camera!r}: topics use that word. Choose another name.")
-    if not _CAMERA_NAME.fullmatch(camera):
-        fitted = fit_name(camera)
-        hint = f" {fitted!r} would do." if fitted else ""
-        raise ConfigError(
-            f"camera name {camera[:80]!r} does not fit: use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or "
-            f"digit.{hint}"
-        )
-
-
-def fit_name(text: str) -> str:
-    """Make a camera name out of any text; empty when nothing of it can stay or the word is reserved."""
-    name = re.sub(r"[^a-z0-9_]+", "-", text.lower()).lstrip("_-")[:63].rstrip("_-")
-    return "" if name in RESERVED_NAMES else name
 
 
 def source_kind(url: str) -> SourceKind:
@@ -155,34 +131,6 @@ def webcam_number(url: str) -> int:
     if match is None:
         raise SourceError(f"source {redact(url)} is no webcam. Write webcam:0.")
     return int(match["number"])
-
-
-def redact(url: str) -> str:
-    """Show an address without user name, password or query.
-
-    Errs on the safe side: whatever stands before the last `@` may be part of an unescaped password and goes, and so
-    do parts of the path that look like credentials (`user=admin&password=...`).
-    """
-    scheme = _SCHEME.fullmatch(url)
-    if scheme is None:
-        looks_secret = ":" in url.rpartition("@")[0] and not url.startswith(("/", "./", "../", "~"))
-        return _printable("***@" + url.rpartition("@")[2] if looks_secret else url)
-    if scheme["scheme"].lower() == "file":
-        return _printable(url)
-    rest = scheme["rest"]
-    login, at, rest = rest.rpartition("@")
-    rest, *query = re.split(r"[?#]", rest, maxsplit=1)
-    host, *parts = rest.split("/")
-    shown = "/".join([host, *("***" if _SECRET_PART.search(unquote(part)) else part for part in parts)])
-    return _printable(f"{scheme['scheme']}://{'***@' if at or login else ''}{shown}{'?***' if query else ''}")
-
-
-def scrub(text: str, url: str) -> str:
-    """Take an address, its user name and its password out of somebody else's text (a library's error)."""
-    text = text.replace(url, redact(url))
-    for secret in sorted(_secrets(url), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
 
 
 def connect_url(url: str) -> str:
@@ -240,22 +188,3 @@ def _free_name(url: str, kind: SourceKind, taken: Collection[str]) -> str:
     if stem not in taken:
         return stem
     return next(name for n in range(2, len(taken) + 3) if (name := f"{stem[:56]}-{n}") not in taken)
-
-
-def _secrets(url: str) -> set[str]:
-    """Every spelling of the user name and password that a library might print; too short ones would hit any text."""
-    scheme = _SCHEME.fullmatch(url)
-    if scheme is None or scheme["scheme"].lower() == "file":
-        return set()
-    logins = {_split_login(scheme["rest"])[0], scheme["rest"].rpartition("@")[0]} - {""}
-    found: set[str] = set()
-    for login in logins:
-        user, _, password = login.partition(":")
-        greedy_user, _, last_password = login.rpartition(":")
-        for secret in (login, user, password, greedy_user, last_password):
-            found |= {secret, unquote(secret), quote(unquote(secret), safe="")}
-    return {secret for secret in found if len(secret) >= 2}
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -18,7 +18,8 @@ from av.video.reformatter import VideoReformatter
 
 from har.errors import SourceError
 from har.records import Frame
-from har.sources.address import connect_url, redact, scrub, webcam_number
+from har.redaction import redact, scrub
+from har.sources.address import connect_url, webcam_number
 from har.sources.capture import CaptureTime
 from har.sources.source import TICK_S, Clock, Counts, Source, SourceItem, SourceStatus
 from har.sources.video import MAX_PIXELS, Picture, decode_pictures, frame_period_s, to_rgb

@@ -17,7 +17,7 @@ from graphs.errors import GraphError
 from graphs.layouts import map_joints
 from har.errors import SourceError
 from har.records import FloatArray, Pose, PoseFrame
-from har.sources.address import redact
+from har.redaction import redact
 from har.sources.source import Clock, Counts, Pacer, Source, SourceItem, run_start_s
 from har.sources.video import check_file
 

@@ -17,7 +17,8 @@ from av.video.stream import VideoStream
 
 from har.errors import SourceError
 from har.records import Frame, ImageArray
-from har.sources.address import VIDEO_SUFFIXES, redact
+from har.redaction import redact
+from har.sources.address import VIDEO_SUFFIXES
 from har.sources.source import Clock, Counts, Pacer, Source, SourceItem, run_start_s
 
 log = logging.getLogger(__name__)

@@ -199,9 +199,9 @@ def test_the_asyncapi_addresses_are_the_topics_in_use() -> None:
 @pytest.mark.parametrize("name", ["", "Hall", "a/b", "+", "#", "hall\n", "a b", "-a", "ä", "a\0", "$SYS", "a" * 64])
 def test_a_name_that_cannot_stand_in_a_topic_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot stand in an MQTT topic"):
-        topics.check_site(name)
+        topics.site_status(name)
     with pytest.raises(ConfigError, match="cannot stand in an MQTT topic"):
-        topics.check_camera(name)
+        topics.camera_status("home", name)
     with pytest.raises(ConfigError):
         topics.alert("home", name if name not in ("Hall",) and len(name) < 64 else "a/b")
 
@@ -209,9 +209,9 @@ def test_a_name_that_cannot_stand_in_a_topic_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["alerts", "models", "status"])
 def test_a_camera_cannot_take_the_name_of_another_topic(name: str) -> None:
     with pytest.raises(ConfigError, match="taken"):
-        topics.check_camera(name)
+        topics.action("home", name)
 
 
 @pytest.mark.parametrize("name", ["hall", "0", "room-1_a", "a" * 63])
 def test_ordinary_names_are_taken(name: str) -> None:
-    assert topics.check_camera(name) == name
+    assert topics.action(name, name) == f"har/{name}/{name}/action"
