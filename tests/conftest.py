@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RTSP_PACKAGES = "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
 RTSP_PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+
+# One thread for sums: with small ones more only get in each other's way, and the last bits of the answers differ.
+# Read when numpy and torch are loaded, which no plugin does before this file; programs that tests start get it too.
+for _library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
+    os.environ[f"{_library}_NUM_THREADS"] = "1"
 
 
 def data_folder() -> Path:
@@ -60,6 +66,11 @@ def _has_rtsp_server() -> bool:
     if not python.exists():
         return False
     return subprocess.run([python, "-c", RTSP_PROBE], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if torch := sys.modules.get("torch"):  # left alone where no test needs it: it takes two seconds to load
+        torch.set_num_threads(1)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
