@@ -9,8 +9,9 @@ import numpy as np
 
 from graphs import map_joints
 from har.errors import PoseError, WeightsError
+from har.pose.chatter import QuietStderr
 from har.pose.weights import blazepose_path
-from har.records import Frame, Pose
+from har.records import Frame, ImageArray, Pose
 
 # Half of the Tasks API's defaults: on real falls 0.2-0.3 keeps the pose through a tenth more of the frames in which
 # somebody lies, while a detection threshold under 0.5 gives almost only ghosts (measured on GMDCSA24 and UP-Fall).
@@ -49,12 +50,17 @@ class BlazePose:
             min_pose_presence_confidence=PRESENCE_THRESHOLD,
             min_tracking_confidence=TRACKING_THRESHOLD,
         )
+        self._quiet = QuietStderr()
         try:
-            self._landmarker: Any = vision.PoseLandmarker.create_from_options(options)
+            with self._quiet:
+                self._landmarker: Any = vision.PoseLandmarker.create_from_options(options)
+                # Its parts start on threads of their own; after a picture without anybody all of them have.
+                self._landmarker.detect_for_video(_to_image(np.zeros((64, 64, 3), dtype=np.uint8)), 0)
         except (RuntimeError, ValueError) as error:
+            self._quiet.close()
             line = str(error).strip().splitlines()[0]
             raise WeightsError(f"{path}: MediaPipe refuses these weights: {line}. Pull or fetch them again.") from None
-        self._last_ms = -1
+        self._last_ms = 0
 
     def estimate(self, frame: Frame) -> tuple[Pose, ...]:
         """Find everybody's joints.
@@ -68,21 +74,28 @@ class BlazePose:
         Raises:
             PoseError: MediaPipe failed on this picture.
         """
-        import mediapipe as mp
-
         # The Tasks API wants strictly increasing milliseconds; two frames may fall into the same one.
         self._last_ms = max(self._last_ms + 1, round(frame.time_s * 1000))
-        image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame.image))
         try:
-            result = self._landmarker.detect_for_video(image, self._last_ms)
+            with self._quiet:
+                result = self._landmarker.detect_for_video(_to_image(frame.image), self._last_ms)
         except (RuntimeError, ValueError) as error:
             raise PoseError(f"BlazePose failed on a frame of camera {frame.camera}: {error}") from error
+        if result.pose_landmarks:
+            self._quiet.close()  # by now every part of the graph has had its say, and each says it once
         height_px, width_px = frame.image.shape[:2]
         return tuple(_to_pose(person, width_px=width_px, height_px=height_px) for person in result.pose_landmarks)
 
     def close(self) -> None:
         """Give MediaPipe's resources back; without it the interpreter complains when it ends."""
         self._landmarker.close()
+        self._quiet.close()
+
+
+def _to_image(image: ImageArray) -> Any:
+    import mediapipe as mp
+
+    return mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
 
 
 def _to_pose(landmarks: list[Any], *, width_px: int, height_px: int) -> Pose:
