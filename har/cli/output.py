@@ -22,6 +22,11 @@ def say(line: str) -> None:
     typer.echo(line, err=True)
 
 
+def print_line(line: str) -> None:
+    """Print a line of the result on stdout."""
+    typer.echo(line)
+
+
 def count_up(what: str) -> Callable[[int, int], None]:
     """Give what to call with (done, total): it keeps one line on a terminal, and elsewhere says every tenth part."""
     is_terminal = sys.stderr.isatty()

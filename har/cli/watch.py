@@ -163,6 +163,12 @@ def _read_event(message: Received) -> AnyEvent | None:
     return None if isinstance(body, Alert) and not topics.is_alert(message.topic) else body
 
 
+def event_line(body: dict[str, Any]) -> Text | None:
+    """Give the line that people read of a body that this service published; None for one without a line."""
+    model = _EVENTS.get(body["type"])
+    return None if model is None else _make_line(model.model_validate(body), show_site=False)
+
+
 def _make_line(body: AnyEvent, *, show_site: bool) -> Text:
     """Write an event as: local time, camera, what happened, how sure, for how long, why."""
     _, _, place = _plain(body.source).partition("/")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -337,48 +338,109 @@ class RiskModel:
         return tuple(FEATURES[i] for i in best if pull[i] > 0)
 
 
-def fit_risk_model(features: Array, danger: npt.NDArray[np.bool_], groups: npt.NDArray[np.int_], *,
-                   n_components: int = 8, c: float = 0.3, threshold: float = 0.5,
-                   weight: Array | None = None) -> RiskModel:  # fmt: skip
-    """Fit scaler, PCA and a linear classifier, and calibrate its margin on windows it did not see.
+def fit_risk_model(
+    features: Array,
+    danger: npt.NDArray[np.bool_],
+    subject: npt.NDArray[np.int_],
+    *,
+    n_components: int,
+    c: float = 0.3,
+    weight: Array | None = None,
+) -> RiskModel:
+    """Fit scaler, PCA and a linear classifier, and calibrate its margin on people it did not see.
 
     Args:
         features: (N, F) float64.
         danger: (N,) True where the window holds the beginning of danger.
-        groups: (N,) which windows belong together (a subject or a video); calibration never splits a group.
+        subject: (N,) whose window it is; calibration never splits a subject.
         n_components: principal components kept.
         c: inverse strength of the classifier's L2 penalty.
-        threshold: probability from which danger is suspected.
         weight: (N,) weight of each window; None for one each.
 
     Raises:
-        ShapeError: there are not both kinds of windows in at least two groups.
+        ShapeError: there are not both kinds of windows of at least two subjects.
     """
+    weight = np.ones(len(features)) if weight is None else weight
+    margin = _unseen_margins(features, danger, subject, n_components=n_components, c=c, weight=weight)
+    slope, offset = _platt(margin, danger, weight)
+    final = _fit_pipeline(features, danger, n_components=n_components, c=c, weight=weight)
+    scaler, pca, linear = (final.named_steps[name] for name in ("scaler", "pca", "linear"))
+    return RiskModel(
+        mean=scaler.mean_,
+        scale=scaler.scale_,
+        pca_mean=pca.mean_,
+        components=np.ascontiguousarray(pca.components_),
+        coef=linear.coef_[0],
+        intercept=np.asarray(linear.intercept_[0]),
+        calibration=np.array([slope, offset]),
+    )
+
+
+def predict_unseen(
+    features: Array,
+    danger: npt.NDArray[np.bool_],
+    subject: npt.NDArray[np.int_],
+    *,
+    n_components: int,
+    c: float = 0.3,
+    weight: Array | None = None,
+) -> Array:
+    """Give each window's probability by a model that saw nothing of its subject; arguments as `fit_risk_model`.
+
+    Returns:
+        (N,) in [0, 1]; NaN where no such model could be fitted.
+    """
+    weight = np.ones(len(features)) if weight is None else weight
+    margin = _unseen_margins(features, danger, subject, n_components=n_components, c=c, weight=weight)
+    slope, offset = _platt(margin, danger, weight)
+    probability: Array = 1.0 / (1.0 + np.exp(-np.clip(slope * margin + offset, -60.0, 60.0)))
+    return probability
+
+
+def _unseen_margins(
+    features: Array,
+    danger: npt.NDArray[np.bool_],
+    subject: npt.NDArray[np.int_],
+    *,
+    n_components: int,
+    c: float,
+    weight: Array,
+) -> Array:
+    """Margins of each subject's windows by a classifier fitted on the others (up to ten folds)."""
+    from sklearn.model_selection import GroupKFold
+
+    n_subjects = len(np.unique(subject))
+    if danger.all() or not danger.any() or n_subjects < 2:
+        raise ShapeError("a risk model needs windows with and without danger of at least two subjects.")
+    margin = np.full(len(features), np.nan)
+    for train, test in GroupKFold(min(10, n_subjects)).split(features, danger, subject):
+        if danger[train].any() and not danger[train].all():
+            fitted = _fit_pipeline(features[train], danger[train], n_components=n_components, c=c, weight=weight[train])
+            margin[test] = fitted.decision_function(features[test])
+    return margin
+
+
+def _fit_pipeline(features: Array, danger: npt.NDArray[np.bool_], *, n_components: int, c: float, weight: Array) -> Any:
+    """Fit the scikit-learn pipeline that the arrays of a `RiskModel` stand for."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    n_groups = len(np.unique(groups))
-    if danger.all() or not danger.any() or n_groups < 2:
-        raise ShapeError("a risk model needs windows with and without danger from at least two subjects or videos.")
-    weight = np.ones(len(features)) if weight is None else weight
-    n_components = min(n_components, features.shape[1], len(features) - 1)
+    pipeline = Pipeline(
+        [
+            ("scaler", StandardScaler()),
+            ("pca", PCA(min(n_components, features.shape[1], len(features) - 1), random_state=0)),
+            ("linear", LogisticRegression(C=c, class_weight="balanced", max_iter=2000)),
+        ]
+    )
+    return pipeline.fit(features, danger, scaler__sample_weight=weight, linear__sample_weight=weight)
 
-    def fit(rows: npt.NDArray[np.int_]) -> Pipeline:
-        pipeline = Pipeline([("scaler", StandardScaler()), ("pca", PCA(n_components, random_state=0)),
-                             ("linear", LogisticRegression(C=c, class_weight="balanced", max_iter=2000))])  # fmt: skip
-        return pipeline.fit(features[rows], danger[rows], linear__sample_weight=weight[rows])
 
-    margin = np.full(len(features), np.nan)
-    for train, test in GroupKFold(min(5, n_groups)).split(features, danger, groups):
-        if danger[train].any() and not danger[train].all():
-            margin[test] = fit(train).decision_function(features[test])
+def _platt(margin: Array, danger: npt.NDArray[np.bool_], weight: Array) -> tuple[float, float]:
+    """Slope and offset of the sigmoid that turns margins into probabilities (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
     known = np.isfinite(margin)
-    platt = LogisticRegression(C=1e4).fit(margin[known, None], danger[known], sample_weight=weight[known])
-    final = fit(np.arange(len(features)))
-    scaler, pca, linear = (final.named_steps[name] for name in ("scaler", "pca", "linear"))
-    return RiskModel(scaler.mean_, scaler.scale_, pca.mean_, np.ascontiguousarray(pca.components_), linear.coef_[0],
-                     np.asarray(linear.intercept_[0]), np.array([platt.coef_[0, 0], platt.intercept_[0]]),
-                     threshold=threshold)  # fmt: skip
+    fitted = LogisticRegression(C=1e4).fit(margin[known, None], danger[known], sample_weight=weight[known])
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

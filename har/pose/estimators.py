@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from har.errors import ConfigError
+from har.errors import ConfigError, WeightsError
 from har.pose.blazepose import BlazePose
+from har.pose.weights import blazepose_path
 from har.records import Frame, Pose
 
 
@@ -35,6 +36,20 @@ def open_estimator(name: str, *, max_people: int) -> Estimator:
     """
     if name == "blazepose":
         return BlazePose(max_people=max_people)
-    if name.endswith(".task"):
-        return BlazePose(Path(name).expanduser(), max_people=max_people)
-    raise ConfigError(f"pose estimator {name!r} is not known. Use blazepose or the path of a .task file.")
+    check_estimator(name)
+    return BlazePose(Path(name).expanduser(), max_people=max_people)
+
+
+def check_estimator(name: str) -> None:
+    """Find a user's mistake before anything starts: an unknown estimator, or weights that are not there.
+
+    Raises:
+        ConfigError: no such estimator.
+        WeightsError: its weights are missing or damaged.
+    """
+    if name == "blazepose":
+        blazepose_path()
+    elif not name.endswith(".task"):
+        raise ConfigError(f"pose estimator {name!r} is not known. Use blazepose or the path of a .task file.")
+    elif not Path(name).expanduser().is_file():
+        raise WeightsError(f"{name}: no such weights file. Give a .task file, or use blazepose.")

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from har.alerts import DangerRule, DangerSettings, is_in
+from har.alerts import DangerRule, DangerSettings, is_down, is_in
 from har.models.posture import assess_risk, read_posture
 from har.models.risk import RISK_WINDOW_S, RiskModel
 from har.records import ActionEvent, ActionScores, Event, FloatArray, PoseFrame, Posture
@@ -31,6 +31,7 @@ _ACTION_MEMORY = 0.5
 # How long somebody lost on the floor is waited for, and how near the new track must begin, in body lengths.
 _LOST_WAIT_S = 600.0
 _LOST_NEAR = 1.0
+_UNSEEN_S = 0.3
 
 
 class ActionModel(Protocol):
@@ -113,7 +114,7 @@ class Pipeline:
         for track in self._tracker.tracks:
             seen_now = track.last.time_s == frame.time_s
             if seen_now and track.confirmed and track.person not in self._people:
-                self._meet(track, now_s=frame.time_s)
+                self._meet(track)
         for person in list(self._people.values()):
             events += self._watch(person, frame)
         return events + self._name_actions(frame)
@@ -139,17 +140,31 @@ class Pipeline:
         return [(p.track, p.label, p.rule.incident.probability if p.rule.incident else 0.0)
                 for p in self._people.values() if p.lost_s is None]  # fmt: skip
 
-    def _meet(self, track: Track, *, now_s: float) -> None:
-        """Watch a new person, or go on with one in danger who was lost from sight here."""
-        for key, person in self._people.items():
-            if person.track.last.time_s < now_s and person.rule.incident is not None and _is_near(person, track):
-                del self._people[key]
-                person.track, person.lost_s = track, None
-                self._people[track.person] = person
-                return
-        rule = DangerRule(self._settings.danger, camera=self.camera, person=track.person, model=self._model_id,
-                          new_id=self._new_id)  # fmt: skip
+    def _meet(self, track: Track) -> None:
+        """Begin to watch a new person."""
+        rule = DangerRule(
+            self._settings.danger,
+            camera=self.camera,
+            person=track.person,
+            model=self._model_id,
+            new_id=self._new_id,
+        )
         self._people[track.person] = _Person(track.person, rule, track)
+
+    def _go_on_with_lost(self, person: _Person, posture: Posture) -> None:
+        """Take somebody low for the one who was lost in danger just here: the same incident, not a second one.
+
+        Somebody upright there is a helper; whoever is out of sight is still down.
+        """
+        for key, other in self._people.items():
+            incident = other.rule.incident
+            unseen_s = posture.time_s - other.track.last.time_s
+            if other is person or incident is None or unseen_s < _UNSEEN_S or not _is_near(other, posture):
+                continue
+            if is_down(posture, reference_y=incident.reference_y):
+                del self._people[key]
+                person.person, person.rule = other.person, other.rule
+                return
 
     def _leave(self, ended: Sequence[Track], frame: PoseFrame) -> list[Event]:
         """Let go of people who left; wait for those who were lost in danger."""
@@ -179,6 +194,8 @@ class Pipeline:
         if posture is None:
             return []
         person.posture = posture
+        if person.rule.incident is None:
+            self._go_on_with_lost(person, posture)
         risk = None
         if self._risk is not None:
             risk = assess_risk(window, self._risk, rate_hz=DANGER_RATE_HZ, width_px=frame.width_px,
@@ -248,8 +265,9 @@ def _window(track: Track, *, end_s: float, rate_hz: float, n_frames: int, frame:
                     width_px=frame.width_px, height_px=frame.height_px)  # fmt: skip
 
 
-def _is_near(person: _Person, track: Track) -> bool:
-    """Say whether a track begins where somebody was lost."""
-    assert person.posture is not None
-    offset = np.subtract(track.sightings[0].box.centre, person.posture.place)
-    return float(np.hypot(*offset)) < _LOST_NEAR * max(person.posture.body_px, track.body_px)
+def _is_near(lost: _Person, posture: Posture) -> bool:
+    """Say whether a posture is where somebody was lost."""
+    if lost.posture is None:
+        return False
+    offset = np.subtract(posture.place, lost.posture.place)
+    return float(np.hypot(*offset)) < _LOST_NEAR * max(lost.posture.body_px, posture.body_px)

@@ -1,0 +1,47 @@
+"""Naming the actions of windows with a bundle's network."""
+
+from __future__ import annotations
+
+import torch
+
+from har.models.bundle import Bundle
+from har.records import ActionScores, FloatArray
+from har.windows import normalise
+
+
+class ActionScorer:
+    """A bundle's action network, ready for the windows of everybody in view.
+
+    Args:
+        bundle: a verified bundle.
+
+    Attributes:
+        n_frames: frames of a window.
+        rate_hz: frames per second of a window.
+        model_id: "name@sha".
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.n_frames = bundle.window_frames
+        self.rate_hz = bundle.rate_hz
+        self.model_id = bundle.model_id
+        self._labels = bundle.labels
+        self._layout = bundle.config.layout
+        self._model = bundle.model
+
+    def score(self, joints: FloatArray) -> list[ActionScores]:
+        """Name the action of each window.
+
+        Args:
+            joints: (N, T, V, 3) x, y in pixels and score, NaN where nothing is known.
+
+        Returns:
+            N answers.
+        """
+        with torch.inference_mode():
+            scores = self._model.scores(torch.from_numpy(normalise(joints, layout=self._layout)))  # (N, n_labels)
+        answers = []
+        for row in scores.tolist():
+            ranked = sorted(zip(self._labels, row, strict=True), key=lambda item: -item[1])
+            answers.append(ActionScores(ranked[0][0], ranked[0][1], tuple(ranked)))
+        return answers

@@ -1,0 +1,167 @@
+"""Fitting the risk model on clips that tell where people fall."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from har.clips import Clip
+from har.models.bundle import RiskPart
+from har.models.risk import FEATURES, RISK_WINDOW_S, Array, RiskModel, fit_risk_model, predict_unseen, risk_features
+from har.windows import resample
+
+RATE_HZ = 15.0
+EVERY_S = 0.2
+FALL_LABEL = "fall"
+N_COMPONENTS = 12
+"""Keeps about 90 % of the variance of the features; chosen leaving out one GMDCSA24 subject at a time."""
+N_GOLDEN = 16
+
+# When a window says "fall": it ends from shortly before the body is down until the way down leaves the window. The
+# windows next to these are neither; what lies well after the fall is lying, which is the floor timer's business.
+_BEFORE_GROUND_S = 0.15
+_AFTER_GROUND_S = 1.3
+_CLEAR_AFTER_S = 2.6
+_CLEAR_BEFORE_S = 0.3
+_MIN_POSES = 10
+_LOWEST_THRESHOLD, _HIGHEST_THRESHOLD = 0.2, 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RiskWindows:
+    """Features of windows with the truth.
+
+    Attributes:
+        features: (N, F) float64.
+        danger: (N,) whether the window holds a fall.
+        subject: (N,) number of the person, never split between fitting and calibration.
+        fall: (N,) number of the fall a dangerous window belongs to; -1 for none.
+        weight: (N,) so that each source of clips counts alike.
+    """
+
+    features: Array
+    danger: npt.NDArray[np.bool_]
+    subject: npt.NDArray[np.int_]
+    fall: npt.NDArray[np.int_]
+    weight: Array
+
+
+def fit_risk_part(clips: Sequence[Clip]) -> RiskPart | None:
+    """Fit the risk model on a clip set.
+
+    Args:
+        clips: COCO-17 clips in pixels; those with `danger` unknown are left out.
+
+    Returns:
+        The model with golden examples, or None if the clips do not tell of danger in at least two people.
+    """
+    windows = cut_risk_windows(clips)
+    if windows is None:
+        return None
+    model = fit_risk(windows)
+    chosen = np.linspace(0, len(windows.features) - 1, N_GOLDEN).round().astype(int)
+    meta = {
+        "features": list(FEATURES),
+        "threshold": model.threshold,
+        "window_s": RISK_WINDOW_S,
+        "rate_hz": RATE_HZ,
+        "windows": len(windows.danger),
+        "falls": int(windows.fall.max()) + 1,
+    }
+    return RiskPart(arrays=model.to_arrays(), meta=meta, golden_features=windows.features[chosen])
+
+
+def fit_risk(windows: RiskWindows) -> RiskModel:
+    """Fit the risk model and choose its threshold.
+
+    The threshold is four fifths of the probability that nineteen of twenty falls reach in windows of people the model
+    did not see: suspicion has to be easy, since confirmation is what an alert hangs on.
+    """
+    model = fit_risk_model(windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS,
+                           weight=windows.weight)  # fmt: skip
+    unseen = predict_unseen(windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS,
+                            weight=windows.weight)  # fmt: skip
+    best = [unseen[windows.fall == fall].max() for fall in range(int(windows.fall.max()) + 1)]
+    threshold = 0.8 * float(np.nanquantile(best, 0.05))
+    clipped = min(max(threshold, _LOWEST_THRESHOLD), _HIGHEST_THRESHOLD)
+    return RiskModel.from_arrays(model.to_arrays(), threshold=round(clipped, 3))
+
+
+def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
+    """Cut clips into windows for the risk model, the way the service sees them.
+
+    Returns:
+        None if there are not falls and other windows of at least two people each.
+    """
+    rows: list[tuple[Array, bool, str, int, str]] = []
+    n_falls = 0
+    for clip in clips:
+        if clip.danger is None or clip.layout != "coco17" or clip.units != "px":
+            continue
+        falls = [span for span in clip.spans if span[2] == FALL_LABEL]
+        for _, ends, features in _people(clip, fallen_only=bool(falls)):
+            for end_s, row in zip(ends, features, strict=True):
+                truth = _truth(end_s, falls)
+                if truth is not None:
+                    fall = n_falls + truth if truth >= 0 else -1
+                    rows.append((row, truth >= 0, clip.subject or clip.id, fall, clip.source))
+        n_falls += len(falls)
+    if not rows:
+        return None
+    danger = np.array([row[1] for row in rows])
+    subject = np.unique([row[2] for row in rows], return_inverse=True)[1]
+    if len(np.unique(subject[danger])) < 2 or len(np.unique(subject[~danger])) < 2:
+        return None
+    falls_found = np.unique([row[3] for row in rows], return_inverse=True)[1]
+    _, source, counts = np.unique([row[4] for row in rows], return_inverse=True, return_counts=True)
+    weight = len(rows) / (len(counts) * counts[source].astype(np.float64))
+    return RiskWindows(np.stack([row[0] for row in rows]), danger, subject, falls_found - int(not danger.all()), weight)
+
+
+def _people(clip: Clip, *, fallen_only: bool) -> Iterator[tuple[int, list[float], list[Array]]]:
+    """Give each person's features; of a clip with a fall only those of the one whose shoulders drop most."""
+    people = []
+    drop = FEATURES.index("shoulder drop")
+    for m in range(clip.joints.shape[1]):
+        ends, features = _features(clip, m)
+        if features:
+            people.append((m, ends, features))
+    if fallen_only and people:
+        people = [max(people, key=lambda person: max(float(row[drop]) for row in person[2]))]
+    yield from people
+
+
+def _features(clip: Clip, m: int) -> tuple[list[float], list[Array]]:
+    """Compute one person's features every fifth of a second, from the first pose to the end of the clip."""
+    seen = np.flatnonzero(np.isfinite(clip.joints[:, m, :, 0]).any(axis=1))
+    if len(seen) < _MIN_POSES:
+        return [], []
+    width_px, height_px = clip.width_px or 640, clip.height_px or 480
+    first_s, last_s = float(clip.time_s[seen[0]]), float(clip.time_s[-1])
+    ends: list[float] = []
+    features: list[Array] = []
+    for step in range(math.ceil((last_s - first_s) / EVERY_S)):
+        # The service looks at the times of frames, never between them.
+        end_s = float(clip.time_s[np.searchsorted(clip.time_s, first_s + step * EVERY_S)])
+        inside = (clip.time_s > end_s - RISK_WINDOW_S - 0.5) & (clip.time_s <= end_s)
+        window = resample(clip.time_s[inside], clip.joints[inside, m], rate_hz=RATE_HZ, end_s=end_s,
+                          n_frames=round(RISK_WINDOW_S * RATE_HZ), width_px=width_px, height_px=height_px)  # fmt: skip
+        row = risk_features(window, rate_hz=RATE_HZ, width_px=width_px, height_px=height_px)
+        if row is not None:
+            ends.append(end_s)
+            features.append(row)
+    return ends, features
+
+
+def _truth(end_s: float, falls: Sequence[tuple[float, float, str]]) -> int | None:
+    """Number of the fall that a window ending then holds, -1 for none, None if it is neither the one nor the other."""
+    for number, (start_s, ground_s, _) in enumerate(falls):
+        if ground_s - _BEFORE_GROUND_S <= end_s <= ground_s + _AFTER_GROUND_S:
+            return number
+        if start_s + _CLEAR_BEFORE_S <= end_s <= ground_s + _CLEAR_AFTER_S:
+            return None
+    return -1
