@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 STEPS_TO_TIME = 8
 """Steps after which the time of a step is believed; the first one is left out, it pays for warming up."""
 EVALUATION_BATCH = 128
+NORM_MEMORY = 0.1  # torch's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +253,7 @@ def _step(run: _Run, learn: WindowSet, batch: IntArray, recipe: Recipe, meter: _
     labels = torch.from_numpy(learn.labels[batch])
 
     run.model.train()
+    _forget_first_statistics(run.model, step=run.step)
     logits = run.model(features(augment(joints, recipe, generator), layout_name=recipe.layout))  # (B, K)
     loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
     value = float(loss.detach())
@@ -268,6 +270,17 @@ def _step(run: _Run, learn: WindowSet, batch: IntArray, recipe: Recipe, meter: _
         _update_mean(run, recipe.ema_decay)
     top1 = float((logits.argmax(dim=1) == labels).float().mean())
     meter.add(loss=value, top1=top1, n_windows=len(batch), took_s=time.perf_counter() - start_s)
+
+
+def _forget_first_statistics(model: STGCN, *, step: int) -> None:
+    """Let the norms' running statistics be plain means at first.
+
+    They begin at a variance of one, while a still joint's is a thousandth of that: with torch's usual memory a short
+    run ends with statistics that are mostly this beginning.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.momentum = max(NORM_MEMORY, 1 / (step + 1))
 
 
 def _not_finite(run: _Run, learn: WindowSet, batch: IntArray, value: float) -> str:

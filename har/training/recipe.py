@@ -77,7 +77,7 @@ class Recipe:
     scale: float = 0.08
     shear: float = 0.08
     noise: float = 0.02
-    score_fade: float = 0.3
+    score_fade: float = 0.1
     joint_drop: float = 0.1
     part_drop: float = 0.15
     speed: float = 0.15

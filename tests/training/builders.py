@@ -33,7 +33,7 @@ def moving_clip(clip_id: str, label: str, *, seed: int = 0, n_frames: int = 40, 
         body[..., 0] += rng.choice([-1, 1]) * 1.2 * time_s[:, None]
     pixels = body * rng.uniform(80, 140) + np.float32([320, 420])
     joints = np.ones((n_frames, 1, 17, 3), dtype=np.float32)
-    joints[:, 0, :, :2] = pixels + rng.normal(0, 1, pixels.shape)
+    joints[:, 0, :, :2] = pixels + rng.normal(0, 4, pixels.shape)
     known: dict[str, Any] = {"label": label, "rate_known": True, "licence": "Apache-2.0", "source": "made in a test"}
     return Clip(id=clip_id, joints=joints, time_s=time_s, rate_hz=15.0, **(known | fields))
 

@@ -46,7 +46,7 @@ def test_actions_of_real_people_never_seen_are_learnt_far_above_chance(tmp_path:
     clips = read_clips(tmp_path / "clips")
     recipe = replace(
         Recipe(), layout="nite15", pool_last=0, batch_size=16, epochs=8, learning_rate=4e-3, dropout=0.0, noise=0.01,
-        part_drop=0.05, joint_drop=0.02, rotate_deg=3.0, scale=0.04, shear=0.04, validation_share=0.0,
+        score_fade=0.0, part_drop=0.05, joint_drop=0.02, rotate_deg=3.0, scale=0.04, shear=0.04, validation_share=0.0,
     )  # fmt: skip
 
     bundle = train(clips, out_bundle=tmp_path / "model", recipe=recipe, split="subject:1-5/6-10")

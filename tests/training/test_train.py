@@ -30,7 +30,15 @@ from tests.training.builders import clip_set, moving_clip
 
 TINY = Recipe(n_frames=16, channels=(8, 8, 8), epochs=3, batch_size=8, pool_last=0, dropout=0.1, validation_share=0.25)
 PLAIN = replace(
-    TINY, dropout=0.0, noise=0.0, part_drop=0.0, joint_drop=0.0, label_smoothing=0.0, validation_share=0.0, flip=0.0
+    TINY,
+    dropout=0.0,
+    noise=0.0,
+    score_fade=0.0,
+    part_drop=0.0,
+    joint_drop=0.0,
+    label_smoothing=0.0,
+    validation_share=0.0,
+    flip=0.0,
 )
 
 
@@ -63,8 +71,8 @@ def test_eight_windows_are_learnt_by_heart() -> None:
 
 
 def test_people_never_seen_are_understood_far_above_chance(tmp_path: Path) -> None:
-    clips = clip_set(n_subjects=10, labels=("stand", "wave", "walk", "sit down"))
-    recipe = replace(PLAIN, channels=(16, 16, 32), epochs=25, learning_rate=1e-2, scale=0.0, rotate_deg=2.0)
+    clips = clip_set(n_subjects=10, n_each=2, labels=("stand", "wave"))
+    recipe = replace(PLAIN, channels=(16, 16, 32), batch_size=14, epochs=20, learning_rate=1e-2)
 
     bundle = train(clips, out_bundle=tmp_path / "model", recipe=recipe, split="subject:1-7/8-10")
     found = evaluate(bundle, clips, split="subject:1-7/8-10")
