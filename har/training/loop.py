@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 STEPS_TO_TIME = 8
 """Steps after which the time of a step is believed; the first one is left out, it pays for warming up."""
 EVALUATION_BATCH = 128
+FORWARD_SHARE = 0.4
+"""Of a step's time: what a batch takes forward only, until the first validation tells."""
 NORM_MEMORY = 0.1  # torch's own
 
 
@@ -126,6 +128,7 @@ class _Run:
     mean: State = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     check: dict[str, Any] | None = None
+    check_s: float = 0.0
 
 
 def fit(
@@ -172,17 +175,20 @@ def fit(
         _restore(run, kept)
         log.info("training resumed step=%d of=%d", run.step, run.n_steps)
     meter = _Meter()
-    while run.step < run.n_steps and not _out_of_patience(run, recipe) and not _too_late(deadline_s, meter.step_s):
+    while run.step < run.n_steps and not _out_of_patience(run, recipe) and not _too_late(run, meter, deadline_s):
         epoch, at = divmod(run.step, run.steps_per_epoch)
         order = _draw_order(learn, recipe, seed=seed, epoch=epoch)
         for batch in np.array_split(order, run.steps_per_epoch)[at:]:
             _step(run, learn, batch, recipe, meter, seed=seed)
             if deadline_s is not None and meter.n_steps == STEPS_TO_TIME:
+                run.check_s = run.check_s or FORWARD_SHARE * meter.step_s * len(check) / recipe.batch_size
                 _plan(run, deadline_s - time.monotonic(), meter.step_s)
             report(_progress(run, meter))
-            if run.step >= run.n_steps or _too_late(deadline_s, meter.step_s):
+            if run.step >= run.n_steps or _too_late(run, meter, deadline_s):
                 break
+        began_s = time.monotonic()
         _end_pass(run, check, meter, recipe, epoch=epoch + 1)
+        run.check_s = time.monotonic() - began_s
         if checkpoint:
             write_checkpoint(checkpoint, _checkpoint(run, fingerprint))
         if deadline_s is not None:
@@ -207,8 +213,9 @@ def _begin(model: STGCN, learn: WindowSet, recipe: Recipe) -> _Run:
     return _Run(model, optimiser, steps_per_epoch, steps_per_epoch * recipe.epochs)
 
 
-def _too_late(deadline_s: float | None, step_s: float) -> bool:
-    return deadline_s is not None and time.monotonic() + step_s > deadline_s
+def _too_late(run: _Run, meter: _Meter, deadline_s: float | None) -> bool:
+    """Say whether another step would leave no time for the validation at the end and the one for the card."""
+    return deadline_s is not None and time.monotonic() + meter.step_s + 2 * run.check_s > deadline_s
 
 
 def _out_of_patience(run: _Run, recipe: Recipe) -> bool:
@@ -217,7 +224,8 @@ def _out_of_patience(run: _Run, recipe: Recipe) -> bool:
 
 def _plan(run: _Run, left_s: float, step_s: float) -> None:
     """Cut the plan to the time left; it never grows."""
-    affordable = run.step + max(int(left_s / max(step_s, 1e-6)), 0)
+    spread_s = step_s + run.check_s / run.steps_per_epoch  # a step and its part of the validations
+    affordable = run.step + max(int((left_s - 2 * run.check_s) / max(spread_s, 1e-6)), 0)
     if affordable < run.n_steps:
         log.info("training plan cut to the time limit steps=%d before=%d", affordable, run.n_steps)
         run.n_steps = max(affordable, run.step)
