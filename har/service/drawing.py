@@ -26,13 +26,13 @@ LEFT: Final[Colour] = (230, 159, 0)
 RIGHT: Final[Colour] = (86, 180, 233)
 MIDDLE: Final[Colour] = (245, 245, 245)
 SUSPECTED: Final[Colour] = (240, 228, 66)
-RAISED: Final[Colour] = (213, 94, 0)
+RAISED: Final[Colour] = (192, 72, 0)
 INK: Final[Colour] = (16, 20, 26)
 PAPER: Final[Colour] = (250, 250, 250)
 BACKDROP: Final[Colour] = (44, 51, 61)
 CALM: Final[Colour] = (168, 180, 194)
 
-_HEADLINES: Final[dict[DangerKind, str]] = {"fall": "FALL", "risk": "RISK", "floor": "ON THE FLOOR"}
+_HEADLINES: Final[dict[DangerKind, str]] = {"fall": "FALL", "risk": "POSSIBLE FALL", "floor": "ON THE FLOOR"}
 _MAX_BANNERS = 2
 _FAINT_SCORE = 0.5  # BlazePose gives hidden joints about this or less: drawn, but faintly
 _FAR = 2.0  # joints this many pictures away are errors of the estimator
@@ -42,7 +42,7 @@ _MAX_LABEL = 40
 # Radii in lengths of the trunk, from mean adult breadths (head 0.22 m, thigh 0.17 m, trunk 0.48 m, body 1.6 m).
 _TRUNK_OF_BODY = 0.3
 _RADIUS = {"shoulder": 0.13, "elbow": 0.09, "wrist": 0.08, "hip": 0.17, "knee": 0.12, "ankle": 0.09}
-_HEAD_R, _NECK_R, _SIDE_R, _SPINE_R = 0.25, 0.10, 0.15, 0.26
+_HEAD_R, _NECK_R, _SIDE_R, _WAIST_R = 0.25, 0.10, 0.15, 0.20
 
 _COCO = LAYOUTS["coco17"]
 _JOINT = {name: i for i, name in enumerate(_COCO.joints)}
@@ -109,7 +109,7 @@ def draw_scene(image: ImageArray, *, figures: Sequence[Figure], dangers: Sequenc
         image: (H, W, 3) uint8, RGB; not changed.
         figures: everybody seen.
         dangers: those that are on.
-        source_time_s: pts, seconds; shown in the upper left corner.
+        source_time_s: pts, seconds; shown in the lower left corner.
         silhouette: put nothing of `image` but its size into the result: people are flat shapes before a plain wall.
 
     Returns:
@@ -123,7 +123,7 @@ def draw_scene(image: ImageArray, *, figures: Sequence[Figure], dangers: Sequenc
         if silhouette:
             _paint(picture, _body(points, figure), colour=_colour_of(figure, otherwise=CALM))
         _draw_bones(picture, points, figure.joints[:, 2], radius_px=width_px)
-    for figure in figures:
+    for figure in sorted(figures, key=lambda f: f.danger):
         _draw_tag(picture, figure, size_px=size_px)
     _draw_clock(picture, source_time_s, size_px=size_px)
     if dangers:
@@ -191,14 +191,15 @@ def _body(points: dict[int, Point], figure: Figure) -> list[_Stroke]:
             a, b = _JOINT[f"{side}_{upper}"], _JOINT[f"{side}_{lower}"]
             if a in points and b in points:
                 strokes.append(_Stroke(points[a], points[b], _RADIUS[upper] * unit, _RADIUS[lower] * unit))
-        a, b = _JOINT[f"{side}_shoulder"], _JOINT[f"{side}_hip"]
-        if a in points and b in points:
-            strokes.append(_Stroke(points[a], points[b], _RADIUS["shoulder"] * unit, _SIDE_R * unit))
+        for hip in ("left_hip", "right_hip"):
+            a, b = _JOINT[f"{side}_shoulder"], _JOINT[hip]
+            if a in points and b in points:
+                strokes.append(_Stroke(points[a], points[b], _RADIUS["shoulder"] * unit, _SIDE_R * unit))
     shoulders, hips = _middle(points, "shoulder"), _middle(points, "hip")
     face = [points[i] for i in _FACE if i in points]
     head = tuple(np.mean(face, axis=0).tolist()) if face else None
     if shoulders and hips:
-        strokes.append(_Stroke(shoulders, hips, _SPINE_R * unit, _SPINE_R * unit))
+        strokes.append(_Stroke(shoulders, hips, _SIDE_R * unit, _WAIST_R * unit))
     if shoulders and head:
         strokes.append(_Stroke(shoulders, head, _NECK_R * unit, _NECK_R * unit))
     if head:
@@ -268,7 +269,7 @@ def _draw_tag(picture: ImageArray, figure: Figure, *, size_px: int) -> None:
     if figure.danger > 0:
         text = f"{text}  {100 * min(figure.danger, 1.0):.0f}%"
     mask, pad = _letters(text, size_px), max(2, size_px // 4)
-    bar_px = max(3, size_px // 4) if figure.danger > 0 else 0
+    bar_px = max(5, size_px // 3) if figure.danger > 0 else 0
     tag_width, tag_height = mask.shape[1] + 2 * pad, mask.shape[0] + 2 * pad + bar_px
     (left, top), right = known.min(axis=0), known[:, 0].max()
     x = int(np.clip((left + right - tag_width) / 2, 0, max(width - tag_width, 0)))
@@ -286,32 +287,35 @@ def _draw_clock(picture: ImageArray, source_time_s: float, *, size_px: int) -> N
     minutes, seconds = divmod(max(source_time_s, 0.0), 60.0)
     text = f"{minutes:.0f}:{seconds:04.1f}" if minutes else f"{seconds:.1f} s"
     mask, pad = _letters(text, size_px), max(2, size_px // 4)
-    _fill(picture, 0, 0, mask.shape[1] + 2 * pad, mask.shape[0] + 2 * pad, colour=INK, strength=0.7)
-    _blend(picture, mask, colour=PAPER, x=pad, y=pad)
+    y = picture.shape[0] - mask.shape[0] - 2 * pad
+    _fill(picture, 0, y, mask.shape[1] + 2 * pad, mask.shape[0] + 2 * pad, colour=INK, strength=0.7)
+    _blend(picture, mask, colour=PAPER, x=pad, y=y + pad)
 
 
 def _draw_banners(picture: ImageArray, dangers: Sequence[Danger], source_time_s: float, *, size_px: int) -> None:
-    """Tell of the gravest dangers along the lower edge; an alert also frames the picture."""
+    """Tell of the gravest dangers along the upper edge, away from the floor; an alert also frames the picture."""
     height, width = picture.shape[:2]
     gravest = sorted(dangers, key=lambda d: (d.raised_s is None, -d.probability))
     if gravest[0].raised_s is not None:
         edge = max(2, size_px // 4)
-        for box in ((0, 0, width, edge), (0, 0, edge, height), (width - edge, 0, edge, height)):
+        for box in ((0, height - edge, width, edge), (0, 0, edge, height), (width - edge, 0, edge, height)):
             _fill(picture, *box, colour=RAISED)
-    bottom = height
-    for danger in gravest[:_MAX_BANNERS]:
-        bottom -= _draw_banner(picture, danger, source_time_s, size_px=size_px, bottom=bottom)
+    top = 0
+    for i, danger in enumerate(gravest[:_MAX_BANNERS]):
+        top += _draw_banner(picture, danger, source_time_s, size_px=size_px, top=top, with_reason=i == 0)
 
 
-def _draw_banner(picture: ImageArray, danger: Danger, source_time_s: float, *, size_px: int, bottom: int) -> int:
-    """Draw one banner that ends at `bottom`; gives its height."""
+def _draw_banner(
+    picture: ImageArray, danger: Danger, source_time_s: float, *, size_px: int, top: int, with_reason: bool
+) -> int:
+    """Draw one banner that begins at `top`; gives its height."""
     width, pad = picture.shape[1], max(3, size_px // 3)
     colour = SUSPECTED if danger.raised_s is None else RAISED
     headline = _letters(_headline(danger, source_time_s), _fitting(round(1.4 * size_px), size_px, picture))
-    lines = _wrap(_plain(danger.reason), size_px=size_px, width_px=width - 2 * pad)
+    reason = _plain(danger.reason) if with_reason else ""
+    lines = _wrap(reason, size_px=size_px, width_px=width - 2 * pad)
     rows = [headline, *(_letters(line, size_px) for line in lines)]
     total = sum(len(row) for row in rows) + pad * (len(rows) + 1)
-    top = bottom - total
     _fill(picture, 0, top, width, total, colour=colour, strength=0.93)
     y = top + pad
     for row in rows:
@@ -323,7 +327,8 @@ def _draw_banner(picture: ImageArray, danger: Danger, source_time_s: float, *, s
 def _headline(danger: Danger, source_time_s: float) -> str:
     what = _HEADLINES[danger.kind]
     if danger.raised_s is None:
-        return f"{what} suspected  #{danger.person}  {100 * danger.probability:.0f}%"
+        suspected = "" if danger.kind == "risk" else " suspected"
+        return f"{what}{suspected}  #{danger.person}  {100 * danger.probability:.0f}%"
     return f"ALERT  {what}  #{danger.person}  for {max(source_time_s - danger.raised_s, 0.0):.0f} s"
 
 
