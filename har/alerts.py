@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from har.records import AlertEvent, AlertKind, DangerEvent, DangerKind, Event, Phase, Posture, Priority, Risk
+from har.records import AlertEvent, AlertKind, Change, DangerEvent, DangerKind, Event, Phase, Posture, Priority, Risk
 
 # A body counts as down with the trunk nearer to level than this (50 degrees; the published fixed rules use 45-60).
 _LEVEL_TRUNK = 0.28
@@ -131,8 +131,8 @@ class DangerRule:
         incident = self.incident
         if incident is not None:
             self._read(incident, posture)
-            if risk is not None and risk.probability > incident.probability:
-                incident.probability, incident.reason = risk.probability, risk.reason
+            if risk is not None and risk.probability >= self._settings.threshold:
+                events += self._learn_more(incident, risk, posture, source_time_s)
             events += self._progress(incident, posture, source_time_s)
         events += self._watch_floor(posture, source_time_s, resting=resting)
         if incident is not None and incident.up_since_s is not None and self._is_over(incident, now_s):
@@ -157,6 +157,17 @@ class DangerRule:
             self.incident = None
             return [self._danger("end", posture, source_time_s, incident=incident)]
         return []
+
+    def _learn_more(self, incident: Incident, risk: Risk, posture: Posture, source_time_s: float) -> list[Event]:
+        """Keep the strongest evidence; a way down that was seen after all turns "risk" into "fall"."""
+        if risk.probability > incident.probability:
+            incident.probability, incident.reason = risk.probability, risk.reason
+        if incident.kind != "risk" or risk.kind != "fall":
+            return []
+        incident.kind, incident.reason = "fall", risk.reason
+        if incident.alert is None:
+            return [self._danger("update", posture, source_time_s)]
+        return [self._alert(incident, posture, source_time_s, change="kind")]
 
     def _read(self, incident: Incident, posture: Posture) -> None:
         """Note whether the person is down or up now."""
@@ -237,10 +248,10 @@ class DangerRule:
         alert = self._alert(incident, posture, source_time_s, change="state")
         return [self._danger("update", posture, source_time_s), replace(alert, change_reason=change_reason)]
 
-    def _alert(self, incident: Incident, posture: Posture, source_time_s: float, *, change: str) -> AlertEvent:
+    def _alert(self, incident: Incident, posture: Posture, source_time_s: float, *, change: Change) -> AlertEvent:
         floor_s = posture.time_s - incident.down_s if incident.down_s is not None else 0.0
         return AlertEvent(
-            alert=incident.alert or "", state="raised", change="timer" if change == "timer" else "state",
+            alert=incident.alert or "", state="raised", change=change,
             kind=incident.kind, priority=_priority(incident, floor_s=floor_s, settings=self._settings),
             camera=self._camera, person=self._person, since_s=incident.since_s, time_s=posture.time_s,
             source_time_s=source_time_s, floor_s=floor_s, probability=incident.probability, reason=incident.reason,

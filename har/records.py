@@ -18,6 +18,7 @@ Phase: TypeAlias = Literal["new", "update", "end"]
 DangerKind: TypeAlias = Literal["fall", "floor", "risk"]
 AlertKind: TypeAlias = Literal["fall", "floor", "risk", "technical"]
 AlertState: TypeAlias = Literal["raised", "delivered", "acknowledged", "confirmed", "rejected", "closed"]
+Change: TypeAlias = Literal["state", "kind", "timer"]
 Priority: TypeAlias = Literal["low", "medium", "high"]
 CameraState: TypeAlias = Literal["online", "degraded", "offline"]
 
@@ -262,7 +263,7 @@ class AlertEvent:
 
     alert: str
     state: AlertState
-    change: Literal["state", "kind", "timer"]
+    change: Change
     kind: AlertKind
     priority: Priority
     camera: str

@@ -31,12 +31,16 @@ def falls(
 @app.command("pipeline", epilog="Example: har bench pipeline --cameras 2")
 def pipeline(
     cameras: Annotated[int, typer.Option("--cameras", min=1, metavar="N", help="How many cameras at once.")] = 1,
+    video: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What the cameras show. Default: the sample clip of the project."),
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """Measure the whole path from frame to MQTT: analysed frames a second, latency, memory."""
     from har.bench.pipeline import as_text, bench_pipeline
 
-    result = bench_pipeline(cameras=cameras, say=say)
+    result = bench_pipeline(cameras=cameras, say=say, video=video)
     write_json(result, file=json)
     if wants_text(json):
         typer.echo(as_text(result))

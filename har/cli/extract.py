@@ -23,6 +23,7 @@ def extract(
     pose: str,
     label: str | None,
     labels: Path | None,
+    untrimmed: bool,
     origin: str,
     licence: str,
     json_file: Path | None,
@@ -42,6 +43,7 @@ def extract(
         pose=pose,
         label=label,
         rows=rows,
+        untrimmed=untrimmed,
         tell=_tell_progress(),
     )
     n_clips = write_clips(out, clips)

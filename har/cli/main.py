@@ -132,6 +132,9 @@ def extract(
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Rows of file,start_s,end_s,label,subject,view.")
     ] = None,
+    untrimmed: Annotated[
+        bool, typer.Option("--untrimmed", help="One clip a video, the rows of --labels being stretches of it.")
+    ] = False,
     origin: Annotated[str, typer.Option(metavar="TEXT", help="Where the videos come from.")] = "own recording",
     licence: Annotated[str, typer.Option(metavar="TEXT", help="Under which terms.")] = "unknown",
     json: JsonFile = None,
@@ -140,13 +143,21 @@ def extract(
     from har.cli.extract import extract as extract_videos
 
     extract_videos(
-        videos, out=out, pose=pose, label=label, labels=labels, origin=origin, licence=licence, json_file=json
+        videos,
+        out=out,
+        pose=pose,
+        label=label,
+        labels=labels,
+        untrimmed=untrimmed,
+        origin=origin,
+        licence=licence,
+        json_file=json,
     )
 
 
 @app.command(epilog="Example: har train clips/synth --out bundles/mine --split subject:odd/even --time-limit 30")
 def train(
-    clips: Annotated[Path, typer.Argument(metavar="CLIPS", help="A clip set.")],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIPS...", help="One or more clip sets.")],
     out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The bundle to write; must not exist.")],
     recipe: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="What differs from the usual way.")] = None,
     parent: Annotated[str | None, typer.Option("--from", metavar="BUNDLE", help="Begin with its weights.")] = None,

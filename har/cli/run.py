@@ -197,9 +197,7 @@ def _outlet(
             say(f"har: {store.notice}")
         handle = open_broker(url, state_dir=folder)
         try:
-            say(
-                f"broker: {handle.shown}  (to see the events elsewhere: `har watch --broker {handle.shown}`)"
-            )
+            say(f"broker: {handle.shown}  (to see the events elsewhere: `har watch --broker {handle.shown}`)")
             if handle.notice:
                 say(f"har: {handle.notice}")
             publisher = Publisher(

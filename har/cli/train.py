@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from har.training.train import train as train_bundle
 
 
 def train(
-    clips: Path,
+    clips: Sequence[Path],
     *,
     out: Path,
     recipe: Path | None,
@@ -32,10 +33,10 @@ def train(
     resume: bool,
     json_file: Path | None,
 ) -> None:
-    """Train a bundle on a clip set and say what it can do."""
+    """Train a bundle on one or more clip sets and say what it can do."""
     chosen = read_recipe(recipe) if recipe else None
     start_from = find_bundle(parent) if parent else None
-    found = read_clips(clips)
+    found = [clip for folder in clips for clip in read_clips(folder)]
     with show_progress() as report:
         bundle = train_bundle(
             found,

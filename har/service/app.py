@@ -50,6 +50,8 @@ class CameraReport:
         ended: why it ended; empty if its file simply ended.
         user_error: the reason is a mistake that the user can mend.
         lag_s: from capture to the last event handed on, of each analysed frame; live and paced sources only.
+        first_s: capture time of the first analysed frame, Unix seconds.
+        last_s: capture time of the last one.
     """
 
     frames: int = 0
@@ -61,6 +63,13 @@ class CameraReport:
     ended: str = ""
     user_error: bool = False
     lag_s: list[float] = field(default_factory=list)
+    first_s: float = 0.0
+    last_s: float = 0.0
+
+    @property
+    def frames_span_s(self) -> float:
+        """Seconds of capture time from the first analysed frame to the last."""
+        return self.last_s - self.first_s
 
 
 _LAGS_KEPT = 20_000
@@ -146,6 +155,8 @@ class Service:
         self._tell(events)
         if self._recorder is not None:
             self._recorder.add(frame, pipeline.people(), events)
+        report.first_s = report.first_s or frame.time_s
+        report.last_s = frame.time_s
         report.frames += 1
         report.with_people += bool(frame.poses)
         if not self._plans[frame.camera].spec.once and len(report.lag_s) < _LAGS_KEPT:

@@ -25,6 +25,7 @@ def write_card(
     config: STGCNConfig,
     recipe: Recipe,
     metrics: Mapping[str, Any],
+    risk: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the card of a bundle.
 
@@ -38,6 +39,7 @@ def write_card(
         config: the network's.
         recipe: how it was trained.
         metrics: what `train` measured: "validation" and "training".
+        risk: what is known of the risk part; None for a bundle without one.
     """
     training = metrics["training"]
     parts = [
@@ -61,6 +63,8 @@ def write_card(
         _label_table(clips, n_windows),
         "## Measured",
         _measured(metrics["validation"]),
+        "## Danger",
+        _danger(risk),
         "## Limits",
         _limits(clips, metrics["validation"]),
     ]
@@ -96,6 +100,21 @@ def _label_table(clips: Sequence[Clip], n_windows: Mapping[str, int]) -> str:
                 seen[label] += 1
     return _table(
         ("label", "clips", "windows learnt from"), [(label, seen[label], n) for label, n in n_windows.items()]
+    )
+
+
+def _danger(risk: Mapping[str, Any] | None) -> str:
+    if risk is None:
+        return (
+            "This bundle has no risk part: the clips do not tell where people fall. Only the floor timer raises alerts."
+        )
+    noticed, false = _percent(risk["unseen_falls_noticed"]), _percent(risk["unseen_false_windows"])
+    return (
+        f"Standardised features of {risk['window_s']:g} s of a skeleton, {risk['n_components']} principal components "
+        f"({_percent(risk['explained_variance'])} of the variance), a linear classifier, calibrated, "
+        f"learnt from {risk['windows']} windows and {risk['falls']} falls. At a threshold of {risk['threshold']:.2f}, "
+        f"models that had not seen the person noticed {noticed} of the falls and suspected one in {false} of the other "
+        "windows; an alert also needs the person to stay down. `har bench falls` measures alerts on real video."
     )
 
 

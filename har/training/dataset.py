@@ -33,6 +33,7 @@ class WindowSet:
         end_s: (N,) time of the last frame on the clip's clock.
         names: the labels.
         clip_ids: the clips that the windows are of.
+        clip_sources: where each clip comes from.
         layout: joint layout.
         n_frames: T, the length of a window.
     """
@@ -45,11 +46,16 @@ class WindowSet:
     end_s: npt.NDArray[np.float64]
     names: tuple[str, ...]
     clip_ids: tuple[str, ...]
+    clip_sources: tuple[str, ...]
     layout: str
     n_frames: int
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def sources(self) -> IntArray:
+        """Give each window's source as a number, (N,)."""
+        return np.unique(self.clip_sources, return_inverse=True)[1].astype(np.int64)[self.clip]
 
     def draw(
         self,
@@ -158,6 +164,7 @@ def cut_windows(clips: Sequence[Clip], recipe: Recipe, *, names: Sequence[str]) 
         end_s=np.array([part[5] for part in parts], dtype=np.float64),
         names=tuple(names),
         clip_ids=tuple(clip.id for clip in clips),
+        clip_sources=tuple(clip.source for clip in clips),
         layout=recipe.layout,
         n_frames=recipe.n_frames,
     )

@@ -232,10 +232,12 @@ def _plan(run: _Run, left_s: float, step_s: float) -> None:
 
 
 def _draw_order(learn: WindowSet, recipe: Recipe, *, seed: int, epoch: int) -> IntArray:
-    """Draw the windows of one pass: labels balanced as the recipe says, every window as evenly as that allows."""
+    """Draw the windows of one pass: labels and sources balanced as told, windows as evenly as that allows."""
     rng = np.random.default_rng([seed, epoch])
     counts = np.bincount(learn.labels, minlength=len(learn.names))
     weights = counts[learn.labels].astype(np.float64) ** -recipe.balance
+    sources = learn.sources()
+    weights *= np.bincount(sources)[sources].astype(np.float64) ** -recipe.source_balance
     n_windows = recipe.windows_per_epoch or len(learn)
     edges = np.cumsum(weights[shuffled := rng.permutation(len(learn))] / weights.sum()) * n_windows
     picks = np.searchsorted(edges, np.arange(n_windows) + rng.uniform(), side="right")

@@ -35,6 +35,7 @@ class Recipe:
         gradient_norm: longest gradient.
         label_smoothing: share of a label that is spread over all.
         balance: 0 draws windows as they come, 1 draws every label equally often.
+        source_balance: the same for where clips come from, so that a few real clips count among many simulated ones.
         ema_decay: of the running mean of the weights, per step; 0 switches it off.
         patience: passes without a better validation score until training stops; 0 never stops early.
         validation_share: of the training side, by subject where there are several.
@@ -69,6 +70,7 @@ class Recipe:
     gradient_norm: float = 5.0
     label_smoothing: float = 0.05
     balance: float = 0.5
+    source_balance: float = 0.6
     ema_decay: float = 0.0
     patience: int = 0
     validation_share: float = 0.15
@@ -93,7 +95,7 @@ class Recipe:
 
 _POSITIVE = ("n_frames", "rate_hz", "stride_s", "epochs", "batch_size", "learning_rate", "gradient_norm")
 _SHARES = (
-    *("min_pose_share", "label_smoothing", "balance", "ema_decay", "validation_share"),
+    *("min_pose_share", "label_smoothing", "balance", "source_balance", "ema_decay", "validation_share"),
     *("flip", "score_fade", "joint_drop", "part_drop", "speed", "dropout"),
 )
 _NOT_NEGATIVE = (

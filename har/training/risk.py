@@ -38,16 +38,37 @@ class RiskWindows:
     Attributes:
         features: (N, F) float64.
         danger: (N,) whether the window holds a fall.
-        subject: (N,) number of the person, never split between fitting and calibration.
+        subject: (N,) number of the person in `subjects`, never split between fitting and calibration.
         fall: (N,) number of the fall a dangerous window belongs to; -1 for none.
-        weight: (N,) so that each source of clips counts alike.
+        source: (N,) number of the source of the clip.
+        subjects: who.
     """
 
     features: Array
     danger: npt.NDArray[np.bool_]
     subject: npt.NDArray[np.int_]
     fall: npt.NDArray[np.int_]
-    weight: Array
+    source: npt.NDArray[np.int_]
+    subjects: tuple[str, ...]
+
+    @property
+    def weight(self) -> Array:
+        """(N,) weights by which each source of clips counts alike."""
+        counts = np.bincount(self.source)
+        weight: Array = len(self.source) / (np.count_nonzero(counts) * counts[self.source].astype(np.float64))
+        return weight
+
+    def without(self, subject: str) -> RiskWindows:
+        """Give the windows of everybody but one."""
+        if subject not in self.subjects:
+            return self
+        kept = self.subject != self.subjects.index(subject)
+        fall = np.full(int(kept.sum()), -1)
+        falls = self.fall[kept]
+        fall[falls >= 0] = np.unique(falls[falls >= 0], return_inverse=True)[1]
+        return RiskWindows(
+            self.features[kept], self.danger[kept], self.subject[kept], fall, self.source[kept], self.subjects
+        )
 
 
 def fit_risk_part(clips: Sequence[Clip]) -> RiskPart | None:
@@ -62,33 +83,63 @@ def fit_risk_part(clips: Sequence[Clip]) -> RiskPart | None:
     windows = cut_risk_windows(clips)
     if windows is None:
         return None
-    model = fit_risk(windows)
+    fit = fit_risk(windows)
     chosen = np.linspace(0, len(windows.features) - 1, N_GOLDEN).round().astype(int)
     meta = {
         "features": list(FEATURES),
-        "threshold": model.threshold,
+        "threshold": fit.model.threshold,
         "window_s": RISK_WINDOW_S,
         "rate_hz": RATE_HZ,
+        "n_components": len(fit.model.components),
+        "explained_variance": fit.explained_variance,
         "windows": len(windows.danger),
         "falls": int(windows.fall.max()) + 1,
+        "unseen_falls_noticed": fit.falls_noticed,
+        "unseen_false_windows": fit.false_windows,
     }
-    return RiskPart(arrays=model.to_arrays(), meta=meta, golden_features=windows.features[chosen])
+    return RiskPart(arrays=fit.model.to_arrays(), meta=meta, golden_features=windows.features[chosen])
 
 
-def fit_risk(windows: RiskWindows) -> RiskModel:
+@dataclass(frozen=True, slots=True, eq=False)
+class RiskFit:
+    """A fitted risk model and how it did on people it had not seen.
+
+    Attributes:
+        model: the model, fitted on everybody, with its threshold.
+        explained_variance: share of the features' variance in the components kept.
+        falls_noticed: share of the falls with a window over the threshold, by models that did not see the person.
+        false_windows: share of the other windows over it.
+    """
+
+    model: RiskModel
+    explained_variance: float
+    falls_noticed: float
+    false_windows: float
+
+
+def fit_risk(windows: RiskWindows) -> RiskFit:
     """Fit the risk model and choose its threshold.
 
     The threshold is four fifths of the probability that nineteen of twenty falls reach in windows of people the model
     did not see: suspicion has to be easy, since confirmation is what an alert hangs on.
     """
-    model = fit_risk_model(windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS,
-                           weight=windows.weight)  # fmt: skip
-    unseen = predict_unseen(windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS,
-                            weight=windows.weight)  # fmt: skip
-    best = [unseen[windows.fall == fall].max() for fall in range(int(windows.fall.max()) + 1)]
-    threshold = 0.8 * float(np.nanquantile(best, 0.05))
-    clipped = min(max(threshold, _LOWEST_THRESHOLD), _HIGHEST_THRESHOLD)
-    return RiskModel.from_arrays(model.to_arrays(), threshold=round(clipped, 3))
+    model = fit_risk_model(
+        windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS, weight=windows.weight
+    )
+    unseen = predict_unseen(
+        windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS, weight=windows.weight
+    )
+    best = np.array([np.nanmax(unseen[windows.fall == fall]) for fall in range(int(windows.fall.max()) + 1)])
+    easy = 0.8 * float(np.nanquantile(best, 0.05))
+    threshold = round(min(max(easy, _LOWEST_THRESHOLD), _HIGHEST_THRESHOLD), 3)
+    standard = (windows.features - model.mean) / model.scale
+    kept = (standard - model.pca_mean) @ model.components.T
+    return RiskFit(
+        model=RiskModel.from_arrays(model.to_arrays(), threshold=threshold),
+        explained_variance=float(kept.var(axis=0).sum() / standard.var(axis=0).sum()),
+        falls_noticed=float((best >= threshold).mean()),
+        false_windows=float((unseen[~windows.danger] >= threshold).mean()),
+    )
 
 
 def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
@@ -113,13 +164,17 @@ def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
     if not rows:
         return None
     danger = np.array([row[1] for row in rows])
-    subject = np.unique([row[2] for row in rows], return_inverse=True)[1]
+    subjects, subject = np.unique([row[2] for row in rows], return_inverse=True)
     if len(np.unique(subject[danger])) < 2 or len(np.unique(subject[~danger])) < 2:
         return None
-    falls_found = np.unique([row[3] for row in rows], return_inverse=True)[1]
-    _, source, counts = np.unique([row[4] for row in rows], return_inverse=True, return_counts=True)
-    weight = len(rows) / (len(counts) * counts[source].astype(np.float64))
-    return RiskWindows(np.stack([row[0] for row in rows]), danger, subject, falls_found - int(not danger.all()), weight)
+    return RiskWindows(
+        features=np.stack([row[0] for row in rows]),
+        danger=danger,
+        subject=subject,
+        fall=np.unique([row[3] for row in rows], return_inverse=True)[1] - int(not danger.all()),
+        source=np.unique([row[4] for row in rows], return_inverse=True)[1],
+        subjects=tuple(str(name) for name in subjects),
+    )
 
 
 def _people(clip: Clip, *, fallen_only: bool) -> Iterator[tuple[int, list[float], list[Array]]]:

@@ -23,11 +23,13 @@ from har.errors import ConfigError, TrainingError
 from har.models.bundle import Bundle, load_bundle, save_bundle
 from har.models.bundle_files import refuse_existing
 from har.models.stgcn import STGCN, STGCNConfig
+from har.records import FloatArray
 from har.training.card import write_card
 from har.training.dataset import WindowSet, cut_windows, label_names
 from har.training.evaluate import judge
 from har.training.loop import Fit, Progress, fit, score_windows
 from har.training.recipe import Recipe
+from har.training.risk import fit_risk_part
 from har.training.splits import hold_out, split_clips
 
 log = logging.getLogger(__name__)
@@ -100,6 +102,7 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     data = _prepare(clips, recipe, split=split, seed=seed)
+    risk = fit_risk_part([*data.learn_clips, *data.check_clips])
     parent = load_bundle(start_from) if start_from is not None else None
     model = _new_model(recipe, data.learn.names, seed=seed, parent=parent)
     digest = data_digest([*data.learn_clips, *data.check_clips])
@@ -118,8 +121,9 @@ def train(
         report=report,
     )
     model.load_state_dict(fitted.state)
-    temperature = _calibrate(model, data.check)
-    metrics = _measure(model, data, fitted, recipe, split=split, seed=seed)
+    scores = score_windows(model, data.check)
+    temperature, scores = _calibrate(model, scores, data.check)
+    metrics = _measure(scores, data, fitted, recipe, split=split, seed=seed)
     metrics["training"] |= {
         "temperature": temperature,
         "wall_min": (time.monotonic() - began_s) / 60,
@@ -147,7 +151,9 @@ def train(
             config=model.config,
             recipe=recipe,
             metrics=metrics,
+            risk=None if risk is None else risk.meta,
         ),
+        risk=risk,
         data_digest=digest,
         created=created,
         parent=parent.model_id if parent else None,
@@ -227,25 +233,35 @@ def _fingerprint(recipe: Recipe, digest: str, *, split: str | None, seed: int, p
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _calibrate(model: STGCN, check: WindowSet) -> float:
+def _calibrate(model: STGCN, scores: FloatArray, check: WindowSet) -> tuple[float, FloatArray]:
     """Make confidence honest: divide the logits by the temperature that fits the validation part (Guo et al. 2017).
 
     The temperature goes into the weights of the last layer, so nobody who uses the model need know of it.
+
+    Args:
+        model: changed in place.
+        scores: (N, K) its probabilities on the validation part.
+        check: the validation part; too small a one changes nothing.
+
+    Returns:
+        The temperature, and the probabilities it makes of the scores.
     """
     if len(check) < 50:
-        return 1.0
-    logits = torch.log(torch.from_numpy(score_windows(model, check)).clamp_min(1e-12))
+        return 1.0, scores
+    logits = torch.log(torch.from_numpy(scores).clamp_min(1e-12))
     labels = torch.from_numpy(check.labels)
     losses = [float(F.cross_entropy(logits / float(each), labels)) for each in TEMPERATURES]
     temperature = float(TEMPERATURES[int(np.argmin(losses))])
     with torch.no_grad():
         model.head.weight.div_(temperature)
         model.head.bias.div_(temperature)
-    return temperature
+    return temperature, torch.softmax(logits / temperature, dim=1).numpy()
 
 
-def _measure(model: STGCN, data: _Data, fitted: Fit, recipe: Recipe, *, split: str | None, seed: int) -> dict[str, Any]:
-    validation = judge(score_windows(model, data.check), data.check) if len(data.check) else None
+def _measure(
+    scores: FloatArray, data: _Data, fitted: Fit, recipe: Recipe, *, split: str | None, seed: int
+) -> dict[str, Any]:
+    validation = judge(scores, data.check) if len(data.check) else None
     subjects = {clip.subject for clip in data.check_clips}
     by_subject = bool(subjects) and not subjects & {clip.subject for clip in data.learn_clips}
     return {
@@ -270,7 +286,7 @@ def _count(windows: WindowSet) -> dict[str, int]:
     return {name: int(n) for name, n in zip(windows.names, counts, strict=True)}
 
 
-def _golden_windows(windows: WindowSet) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _golden_windows(windows: WindowSet) -> FloatArray:
     """Give up to eight windows of different labels."""
     _, first = np.unique(windows.labels, return_index=True)
     return windows.draw(first[:N_GOLDEN].astype(np.int64))
