@@ -199,11 +199,11 @@ def _percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
 def as_text(result: dict[str, Any]) -> str:
     """Write the result for people."""
     machine, mqtt = result["machine"], result["frame_to_mqtt_ms"]
+    width, height = result["size_px"]
     lines = [
-        f"{machine['processor']}, {machine['threads']} threads, load {machine['load']}; broker: {result['broker']}",
-        f"cameras: {len(result['rows'])} of {result['size_px'][0]}x{result['size_px'][1]} "
-        f"at {result['camera_rate_hz']} frames a second",
+        f"{machine['processor']}, {machine['threads']} threads, load {machine['load']}; broker: {result['broker']}"
     ]
+    lines.append(f"cameras: {len(result['rows'])} of {width}x{height} at {result['camera_rate_hz']} frames a second")
     for row in result["rows"]:
         lag = row["frame_to_handed_on_ms"] or {"p50": 0.0, "p95": 0.0}
         lines.append(
