@@ -102,7 +102,7 @@ ANY = st.one_of(st.floats(-1e4, 1e4, width=32), st.sampled_from([math.nan, math.
 SCORE = st.one_of(st.floats(0, 1, width=32), st.just(math.nan))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     hnp.arrays(np.float32, (N_FRAMES, 17, 2), elements=ANY, fill=ANY),
     hnp.arrays(np.float32, (N_FRAMES, 17, 1), elements=SCORE, fill=SCORE),

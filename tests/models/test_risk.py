@@ -68,7 +68,7 @@ def windows(draw: st.DrawFn) -> FloatArray:
     return joints
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(windows())
 @example(np.full((N_FRAMES, 17, 3), np.nan, dtype=np.float32))
 @example(np.zeros((N_FRAMES, 17, 3), dtype=np.float32))
@@ -83,7 +83,7 @@ def test_features_are_finite_for_any_joints(joints: FloatArray) -> None:
     np.testing.assert_array_equal(joints, before)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(hnp.arrays(np.bool_, (N_FRAMES, 17)), st.sampled_from(["stand", "walk", "sit", "fall"]))
 def test_features_are_finite_whatever_joints_are_hidden(hidden: np.ndarray, kind: str) -> None:
     joints = moving_bodies()[kind]
@@ -95,7 +95,7 @@ def test_features_are_finite_whatever_joints_are_hidden(hidden: np.ndarray, kind
 
 
 @pytest.mark.parametrize("kind", ["stand", "walk", "sit", "fall"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(dx=st.floats(-60, 60), dy=st.floats(-60, 20))
 def test_features_do_not_depend_on_the_place_in_the_picture(kind: str, dx: float, dy: float) -> None:
     joints = moving_bodies()[kind]
@@ -106,7 +106,7 @@ def test_features_do_not_depend_on_the_place_in_the_picture(kind: str, dx: float
 
 
 @pytest.mark.parametrize("kind", ["stand", "walk", "sit", "fall"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(scale=st.floats(0.25, 6))
 def test_features_do_not_depend_on_the_size_of_the_picture(kind: str, scale: float) -> None:
     joints = moving_bodies()[kind]

@@ -27,9 +27,9 @@ def blazepose() -> Iterator[BlazePose]:
 
 @pytest.fixture(scope="module")
 def frames() -> list[Frame]:
-    """The first three seconds of the sample video: somebody stands, then walks."""
+    """The first seconds of the sample video: somebody stands, then walks."""
     with open_source(str(SAMPLE), camera="hall", paced=False) as source:
-        return list(itertools.islice(source.frames(), 45))
+        return list(itertools.islice(source.frames(), 25))
 
 
 def blank(*, time_s: float, height_px: int = 240, width_px: int = 320) -> Frame:

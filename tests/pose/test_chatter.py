@@ -147,7 +147,9 @@ def test_a_process_without_standard_error_works_all_the_same() -> None:
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize(("level", "is_quiet"), [("WARNING", True), ("DEBUG", False)])
+@pytest.mark.parametrize(
+    ("level", "is_quiet"), [("WARNING", True), pytest.param("DEBUG", False, marks=pytest.mark.slow)]
+)
 def test_the_real_estimator_writes_nothing_to_the_terminal(level: str, is_quiet: bool) -> None:
     video = Path(__file__).resolve().parents[2] / "sample_clips" / "fall_in_room.mp4"
     code = f"""
