@@ -148,14 +148,14 @@ class OverlayRecorder:
         if any(isinstance(event, AlertEvent) for event in events):
             self._hold_s = HOLD_S
 
-    def write(self, video: Path, out: Path, *, silhouette: bool,
+    def write(self, video: str | Path, out: Path, *, silhouette: bool,
               progress: Callable[[float], None] = lambda done_s: None) -> int:  # fmt: skip
         """Draw on the video as far as it was analysed; the sound is left out.
 
         The pictures keep their times. Nothing is left at `out` if it fails, and what was there stays.
 
         Args:
-            video: the file that the service read.
+            video: path or file:// address of the file that the service read.
             out: the video to write: H.264 in MP4, of even width and height.
             silhouette: show no pixel of the video: people are flat shapes before a plain wall, and somebody whom the
                 estimator did not find is not there at all.
@@ -173,11 +173,11 @@ class OverlayRecorder:
         log.info("overlay written file=%s pictures=%d", out.name, n_pictures)
         return n_pictures
 
-    def write_picture(self, video: Path, out: Path, *, at_s: float, silhouette: bool = False) -> None:
+    def write_picture(self, video: str | Path, out: Path, *, at_s: float, silhouette: bool = False) -> None:
         """Draw one picture of the video and write it as PNG.
 
         Args:
-            video: the file that the service read.
+            video: path or file:// address of the file that the service read.
             out: the picture to write.
             at_s: pts of the picture, seconds; the first one from there on is taken, else the last.
             silhouette: as in `write`.
@@ -225,7 +225,7 @@ class OverlayRecorder:
         joints = np.concatenate([pose.xy, pose.score[:, None]], axis=1, dtype=np.float32)
         return Figure(track.person, joints, track.body_px, label, danger, self._is_raised(track.person))
 
-    def _pictures(self, video: Path, *, silhouette: bool,
+    def _pictures(self, video: str | Path, *, silhouette: bool,
                   progress: Callable[[float], None]) -> Iterator[tuple[ImageArray, float]]:  # fmt: skip
         """Draw every picture, all of the first one's size; the last one twice if it is to be held."""
         size: tuple[int, int] | None = None
@@ -239,7 +239,7 @@ class OverlayRecorder:
         if self._hold_s:
             yield picture, frame.source_time_s + self._hold_s
 
-    def _pairs(self, video: Path) -> Generator[tuple[Frame, _Sketch], None, None]:
+    def _pairs(self, video: str | Path) -> Generator[tuple[Frame, _Sketch], None, None]:
         """Give each frame of the video with what is to be drawn on it, as far as it was analysed.
 
         Raises:
