@@ -110,20 +110,20 @@ class OverlayRecorder:
         self._is_full = False
         self._hold_s = 0.0
 
-    def add(self, frame: PoseFrame, people: Sequence[tuple[Track, str, float]], events: Sequence[Event]) -> None:
+    def add(self, frame: PoseFrame, people: Sequence[tuple[int, Track, str, float]], events: Sequence[Event]) -> None:
         """Note what is known after a frame.
 
         Args:
             frame: the frame, in order of pts.
-            people: everybody in view with label and danger, as `Pipeline.people` gives them.
+            people: everybody in view with number, label and danger, as `Pipeline.people` gives them.
             events: what was told because of this frame.
         """
         if self._is_full or (self._sketches and frame.source_time_s <= self._sketches[-1].source_time_s):
             return
         dangers = self._follow(events, source_time_s=frame.source_time_s)
         figures = tuple(
-            self._figure(track, label, danger)
-            for track, label, danger in people
+            self._figure(person, track, label, danger)
+            for person, track, label, danger in people
             if track.last.time_s == frame.time_s and track.last.pose.layout == "coco17"
         )
         self._n_figures += len(figures)
@@ -220,10 +220,10 @@ class OverlayRecorder:
         danger = self._dangers.get(person)
         return danger is not None and danger.raised_s is not None
 
-    def _figure(self, track: Track, label: str, danger: float) -> Figure:
+    def _figure(self, person: int, track: Track, label: str, danger: float) -> Figure:
         pose = track.last.pose
         joints = np.concatenate([pose.xy, pose.score[:, None]], axis=1, dtype=np.float32)
-        return Figure(track.person, joints, track.body_px, label, danger, self._is_raised(track.person))
+        return Figure(person, joints, track.body_px, label, danger, self._is_raised(person))
 
     def _pictures(self, video: str | Path, *, silhouette: bool,
                   progress: Callable[[float], None]) -> Iterator[tuple[ImageArray, float]]:  # fmt: skip

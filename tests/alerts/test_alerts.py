@@ -164,7 +164,6 @@ def test_nothing_is_told_at_the_end_of_somebody_without_danger() -> None:
     assert rule.finish(replace(STANDING, time_s=START_S + 3.0), source_time_s=3.0, why="source_ended") == []
 
 
-@pytest.mark.xfail(strict=True, reason="har.alerts: undecided_s is only looked at while the person is up")
 def test_a_suspicion_never_decided_ends_by_itself() -> None:
     sitting_down: Scene = [(3.0, STANDING, CALM), (1.0, SITTING, FALL), (30.0, SITTING, CALM)]
 
@@ -269,7 +268,6 @@ def test_getting_up_after_an_alert_ends_the_danger_once() -> None:
     assert dangers(events)[-1].alert == "alert-1"
 
 
-@pytest.mark.xfail(strict=True, reason="har.alerts: the floor timer is not stopped when the danger ends")
 @pytest.mark.parametrize("fell", [True, False])
 def test_getting_up_after_more_than_a_minute_gives_no_second_alert(fell: bool) -> None:
     down: Scene = [(1.0, LYING, FALL if fell else CALM), (89.0, LYING, CALM)]

@@ -36,11 +36,11 @@ def frame_at(at_s: float, *, width_px: int = WIDTH_PX, height_px: int = HEIGHT_P
 
 
 def somebody(at_s: float, *, xy: FloatArray = STANDING, person: int = 1, label: str = "walk",
-             danger: float = 0.0) -> tuple[Track, str, float]:  # fmt: skip
+             danger: float = 0.0) -> tuple[int, Track, str, float]:  # fmt: skip
     pose = pose_of(xy)
     box = box_of(pose)
     assert box is not None
-    return Track(person, [Sighting(START_S + at_s, pose, box)], 125.0, confirmed=True), label, danger
+    return person, Track(person, [Sighting(START_S + at_s, pose, box)], 125.0, confirmed=True), label, danger
 
 
 def danger_event(phase: Phase, *, at_s: float, person: int = 1) -> DangerEvent:
@@ -448,11 +448,11 @@ def test_the_video_may_be_named_as_the_source_was(tmp_path: Path) -> None:
 
 def test_a_pose_in_another_layout_is_left_out(tmp_path: Path) -> None:
     pose = Pose(np.full((33, 2), 50, dtype=np.float32), np.ones(33, dtype=np.float32), "blazepose33")
-    track, label, danger = somebody(0.0)
+    person, track, label, danger = somebody(0.0)
     odd = replace(track, sightings=[replace(track.last, pose=pose)])
     recorder = OverlayRecorder()
 
-    recorder.add(frame_at(0.0), [(odd, label, danger)], ())
+    recorder.add(frame_at(0.0), [(person, odd, label, danger)], ())
     recorder.write_picture(video_of(tmp_path / "in.mp4", [0.0, 0.1]), tmp_path / "out.png", at_s=0.0)
 
     assert share_of(np.asarray(Image.open(tmp_path / "out.png")), LEFT) == 0.0
