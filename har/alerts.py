@@ -135,10 +135,23 @@ class DangerRule:
                 events += self._learn_more(incident, risk, posture, source_time_s)
             events += self._progress(incident, posture, source_time_s)
         events += self._watch_floor(posture, source_time_s, resting=resting)
-        if incident is not None and incident.up_since_s is not None and self._is_over(incident, now_s):
+        if incident is not None and self._is_over(incident, now_s):
             events.append(self._danger("end", posture, source_time_s))
             self.incident = None
+            if incident.up_since_s is not None:
+                self._floor_since_s = None
         return events
+
+    @property
+    def on_floor(self) -> bool:
+        """The floor timer runs."""
+        return self._floor_since_s is not None
+
+    def is_same(self, posture: Posture) -> bool:
+        """Say whether somebody seen near here may be this person, lost from sight: down in danger, or on the floor."""
+        if self.incident is not None:
+            return is_down(posture, reference_y=self.incident.reference_y)
+        return self.on_floor and is_on_floor(posture)
 
     def finish(self, posture: Posture, *, source_time_s: float, why: str) -> list[Event]:
         """Say what has to be told when nothing more will be seen of this person.
@@ -219,10 +232,10 @@ class DangerRule:
         if limit_s <= 0 or resting:
             self._floor_since_s = None
             return []
-        if is_on_floor(posture):
+        if posture.found and is_on_floor(posture):
             self._floor_since_s = now_s if self._floor_since_s is None else self._floor_since_s
             self._floor_seen_s = now_s
-        elif posture.found and now_s - self._floor_seen_s > self._settings.floor_gap_s:
+        elif now_s - self._floor_seen_s > self._settings.floor_gap_s and (posture.found or self.incident is None):
             self._floor_since_s = None
         if self._floor_since_s is None or now_s - self._floor_since_s < limit_s:
             return []

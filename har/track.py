@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from har.records import FloatArray, Pose, PoseFrame
@@ -20,6 +21,8 @@ _OKS_FALLOFF = 2.0 * np.array(
      0.089],
     dtype=np.float32,
 )  # fmt: skip
+
+_FARTHEST_PX = 1e5
 
 SEEN_SCORE = 0.2
 """A joint with a lower score does not count as seen."""
@@ -51,8 +54,8 @@ class TrackSettings:
     min_side: float = 0.2
     min_side_kept: float = 0.1
     max_jump: float = 0.5
-    jump_speed: float = 1.5
-    max_reach: float = 1.5
+    jump_speed: float = 1.0
+    max_reach: float = 1.2
     min_shrink: float = 0.25
     same_person_overlap: float = 0.6
     edge_margin: float = 0.02
@@ -243,7 +246,7 @@ class Tracker:
 
 def box_of(pose: Pose) -> Box | None:
     """Give the box round the joints seen; None if fewer than four are, or if it has no area."""
-    seen = (pose.score >= SEEN_SCORE) & np.isfinite(pose.xy).all(axis=1)
+    seen = _seen(pose)
     if int(seen.sum()) < 4:
         return None
     (x0, y0), (x1, y1) = pose.xy[seen].min(axis=0), pose.xy[seen].max(axis=0)
@@ -256,13 +259,19 @@ def oks(a: Pose, b: Pose) -> float:
 
     The area is that of the two poses' boxes together (COCO keypoint evaluation takes the annotated segment's).
     """
-    seen = (a.score >= SEEN_SCORE) & (b.score >= SEEN_SCORE) & np.isfinite(a.xy + b.xy).all(axis=1)
+    seen = _seen(a) & _seen(b)
     if not seen.any():
         return 0.0
     both: FloatArray = np.concatenate([a.xy[seen], b.xy[seen]])
     area = float(np.prod(np.maximum(both.max(axis=0) - both.min(axis=0), 1.0)))
     squared = ((a.xy[seen] - b.xy[seen]) ** 2).sum(axis=1)
     return float(np.exp(-squared / (2 * area * _OKS_FALLOFF[seen] ** 2)).mean())
+
+
+def _seen(pose: Pose) -> npt.NDArray[np.bool_]:
+    """Say which joints count as seen: scored, and at a place that any picture could have."""
+    with np.errstate(invalid="ignore"):
+        return (pose.score >= SEEN_SCORE) & (np.abs(pose.xy) < _FARTHEST_PX).all(axis=1)
 
 
 def iou(a: Box, b: Box) -> float:

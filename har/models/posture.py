@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from har.models.risk import FEATURES, BodyTrace, RiskModel, risk_features, trace_body
-from har.records import DangerKind, FloatArray, Posture, Risk
+from har.models.risk import FEATURES, BodyTrace, RiskModel, body_features
+from har.records import DangerKind, Posture, Risk
 
 _NOW_S = 0.5
 
 
-def read_posture(joints: FloatArray, *, rate_hz: float, time_s: float, body_px: float, at_edge: bool) -> Posture | None:
+def read_posture(body: BodyTrace, *, time_s: float, body_px: float, at_edge: bool) -> Posture:
     """Read the posture at the end of a window.
 
     Args:
-        joints: (T, 17, 3) COCO-17 x, y in pixels and score, NaN where nothing is known, newest frame last.
-        rate_hz: frames per second.
+        body: the window's body trace.
         time_s: capture time of the last frame.
         body_px: the person's known size, pixels.
         at_edge: the person's box touches an edge through which people leave.
-
-    Returns:
-        None if no frame of the window holds a body.
     """
-    body = trace_body(joints, rate_hz=rate_hz)
-    if body is None:
-        return None
-    n_now = max(round(_NOW_S * rate_hz), 1)
+    n_now = max(round(_NOW_S * body.rate_hz), 1)
     now = body.found.copy()
     now[:-n_now] = False
     found = bool(now.any())
@@ -51,14 +44,12 @@ def read_posture(joints: FloatArray, *, rate_hz: float, time_s: float, body_px: 
     )
 
 
-def assess_risk(joints: FloatArray, model: RiskModel, *, rate_hz: float, width_px: int, height_px: int,
-                body_px: float) -> Risk | None:  # fmt: skip
+def assess_risk(body: BodyTrace, model: RiskModel, *, width_px: int, height_px: int, body_px: float) -> Risk | None:
     """Ask the risk model about one window and put its answer into words.
 
     Args:
-        joints: (T, 17, 3) COCO-17 x, y in pixels and score, NaN where nothing is known, newest frame last.
+        body: the window's body trace.
         model: the fitted risk model.
-        rate_hz: frames per second.
         width_px: width of the picture.
         height_px: its height.
         body_px: the person's known size, pixels.
@@ -66,9 +57,8 @@ def assess_risk(joints: FloatArray, model: RiskModel, *, rate_hz: float, width_p
     Returns:
         None if the person came into view under a second ago.
     """
-    features = risk_features(joints, rate_hz=rate_hz, width_px=width_px, height_px=height_px)
-    body = trace_body(joints, rate_hz=rate_hz)
-    if features is None or body is None:
+    features = body_features(body, width_px=width_px, height_px=height_px)
+    if features is None:
         return None
     probability = float(model.probability(features[None])[0])
     value = dict(zip(FEATURES, (float(f) for f in features), strict=True))

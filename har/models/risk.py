@@ -138,12 +138,17 @@ def risk_features(joints: FloatArray, *, rate_hz: float, width_px: int, height_p
         ShapeError: joints is not (T, 17, 3).
     """
     body = trace_body(joints, rate_hz=rate_hz)
-    if body is None or len(body.found) - int(np.flatnonzero(body.found)[0]) < round(MIN_HISTORY_S * rate_hz):
+    return None if body is None else body_features(body, width_px=width_px, height_px=height_px)
+
+
+def body_features(body: BodyTrace, *, width_px: int, height_px: int) -> Array | None:
+    """Compute the features of one window from its body trace; otherwise as `risk_features`."""
+    if len(body.found) - int(np.flatnonzero(body.found)[0]) < round(MIN_HISTORY_S * body.rate_hz):
         return None
     start, end = _ends(body)
     values = _posture(body, start, end) | _motion(body, start, end) | _evidence(body, start, end, width_px, height_px)
     row: Array = np.array([values[name] for name in FEATURES], dtype=np.float64)
-    return np.nan_to_num(row, nan=0.0, posinf=5.0, neginf=-5.0).astype(np.float64)
+    return np.nan_to_num(row, nan=0.0, posinf=5.0, neginf=-5.0)
 
 
 def _middle(xy: Array, joints: Sequence[int]) -> Array:
@@ -407,13 +412,13 @@ def _unseen_margins(
     weight: Array,
 ) -> Array:
     """Margins of each subject's windows by a classifier fitted on the others (up to ten folds)."""
-    from sklearn.model_selection import GroupKFold
+    from sklearn.model_selection import StratifiedGroupKFold
 
-    n_subjects = len(np.unique(subject))
-    if danger.all() or not danger.any() or n_subjects < 2:
-        raise ShapeError("a risk model needs windows with and without danger of at least two subjects.")
+    n_in_danger = len(np.unique(subject[danger]))
+    if n_in_danger < 2 or len(np.unique(subject[~danger])) < 2:
+        raise ShapeError("a risk model needs windows with and without danger of at least two subjects each.")
     margin = np.full(len(features), np.nan)
-    for train, test in GroupKFold(min(10, n_subjects)).split(features, danger, subject):
+    for train, test in StratifiedGroupKFold(min(10, n_in_danger)).split(features, danger, subject):
         if danger[train].any() and not danger[train].all():
             fitted = _fit_pipeline(features[train], danger[train], n_components=n_components, c=c, weight=weight[train])
             margin[test] = fitted.decision_function(features[test])

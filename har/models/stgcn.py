@@ -221,7 +221,9 @@ class STGCN(nn.Module):
     def __init__(self, config: STGCNConfig) -> None:
         super().__init__()
         self.config = config
-        self.input_norm = nn.BatchNorm1d(layout(config.layout).n_joints * config.in_channels)
+        # Joints that hardly move would have their noise blown up to the size of a gesture; the inputs are in trunk
+        # lengths, so an eps of 0.05 leaves anything that moves by a fifth of a trunk as it is.
+        self.input_norm = nn.BatchNorm1d(layout(config.layout).n_joints * config.in_channels, eps=0.05)
         self.blocks = nn.ModuleList(Block(config, index) for index in range(N_BLOCKS))
         self.head = nn.Linear(config.channels[-1], config.n_classes)
         nn.init.normal_(self.head.weight, std=0.01)

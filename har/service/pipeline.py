@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from har.alerts import DangerRule, DangerSettings, is_down, is_in
+from har.alerts import DangerRule, DangerSettings, is_in
 from har.models.posture import assess_risk, read_posture
-from har.models.risk import RISK_WINDOW_S, RiskModel
+from har.models.risk import RISK_WINDOW_S, RiskModel, trace_body
 from har.records import ActionEvent, ActionScores, Event, FloatArray, PoseFrame, Posture
 from har.track import Track, Tracker, TrackSettings
 from har.windows import resample
@@ -135,9 +135,9 @@ class Pipeline:
         self._tracker.reset()
         return events
 
-    def people(self) -> list[tuple[Track, str, float]]:
-        """Give everybody in view with the last label and danger in [0, 1], for drawing."""
-        return [(p.track, p.label, p.rule.incident.probability if p.rule.incident else 0.0)
+    def people(self) -> list[tuple[int, Track, str, float]]:
+        """Give everybody in view for drawing: the number that events name, track, last label, danger in [0, 1]."""
+        return [(p.person, p.track, p.label, p.rule.incident.probability if p.rule.incident else 0.0)
                 for p in self._people.values() if p.lost_s is None]  # fmt: skip
 
     def _meet(self, track: Track) -> None:
@@ -157,23 +157,25 @@ class Pipeline:
         Somebody upright there is a helper; whoever is out of sight is still down.
         """
         for key, other in self._people.items():
-            incident = other.rule.incident
             unseen_s = posture.time_s - other.track.last.time_s
-            if other is person or incident is None or unseen_s < _UNSEEN_S or not _is_near(other, posture):
-                continue
-            if is_down(posture, reference_y=incident.reference_y):
+            if (
+                other is not person
+                and unseen_s >= _UNSEEN_S
+                and _is_near(other, posture)
+                and other.rule.is_same(posture)
+            ):
                 del self._people[key]
                 person.person, person.rule = other.person, other.rule
                 return
 
     def _leave(self, ended: Sequence[Track], frame: PoseFrame) -> list[Event]:
-        """Let go of people who left; wait for those who were lost in danger."""
+        """Let go of people who left; wait for those who were lost in danger or on the floor."""
         events: list[Event] = []
         for track in ended:
             person = self._people.get(track.person)
             if person is None or person.posture is None:
                 self._people.pop(track.person, None)
-            elif track.ended == "edge" or person.rule.incident is None:
+            elif track.ended == "edge" or (person.rule.incident is None and not person.rule.on_floor):
                 del self._people[track.person]
                 events += person.rule.finish(person.posture, source_time_s=frame.source_time_s, why="left")
             else:
@@ -189,17 +191,18 @@ class Pipeline:
             return self._wait_for(person, frame)
         window = _window(person.track, end_s=frame.time_s, rate_hz=DANGER_RATE_HZ, frame=frame,
                          n_frames=round(RISK_WINDOW_S * DANGER_RATE_HZ))  # fmt: skip
-        posture = read_posture(window, rate_hz=DANGER_RATE_HZ, time_s=frame.time_s, body_px=person.track.body_px,
-                               at_edge=self._tracker.touches_edge(person.track.last.box, frame))  # fmt: skip
-        if posture is None:
+        body = trace_body(window, rate_hz=DANGER_RATE_HZ)
+        if body is None:
             return []
+        body_px = person.track.body_px
+        at_edge = self._tracker.touches_edge(person.track.last.box, frame)
+        posture = read_posture(body, time_s=frame.time_s, body_px=body_px, at_edge=at_edge)
         person.posture = posture
         if person.rule.incident is None:
             self._go_on_with_lost(person, posture)
         risk = None
         if self._risk is not None:
-            risk = assess_risk(window, self._risk, rate_hz=DANGER_RATE_HZ, width_px=frame.width_px,
-                               height_px=frame.height_px, body_px=person.track.body_px)  # fmt: skip
+            risk = assess_risk(body, self._risk, width_px=frame.width_px, height_px=frame.height_px, body_px=body_px)
         place = (posture.place[0] / frame.width_px, posture.place[1] / frame.height_px)
         resting = is_in(place, self._settings.rest_zones)
         return person.rule.update(posture, risk, source_time_s=frame.source_time_s, resting=resting)
@@ -210,7 +213,8 @@ class Pipeline:
         assert person.lost_s is not None
         posture = replace(person.posture, time_s=frame.time_s, found=False)
         events = person.rule.update(posture, None, source_time_s=frame.source_time_s)
-        if person.rule.incident is None or frame.time_s - person.lost_s > _LOST_WAIT_S:
+        over = person.rule.incident is None and not person.rule.on_floor
+        if over or frame.time_s - person.lost_s > _LOST_WAIT_S:
             self._people = {key: p for key, p in self._people.items() if p is not person}
         return events
 

@@ -15,7 +15,7 @@ from har.models.risk import FEATURES, RISK_WINDOW_S, Array, RiskModel, fit_risk_
 from har.windows import resample
 
 RATE_HZ = 15.0
-EVERY_S = 0.2
+EVERY_S = 0.3
 FALL_LABEL = "fall"
 N_COMPONENTS = 12
 """Keeps about 90 % of the variance of the features; chosen leaving out one GMDCSA24 subject at a time."""
@@ -84,7 +84,7 @@ def fit_risk_part(clips: Sequence[Clip]) -> RiskPart | None:
     if windows is None:
         return None
     fit = fit_risk(windows)
-    chosen = np.linspace(0, len(windows.features) - 1, N_GOLDEN).round().astype(int)
+    chosen = np.concatenate([_spread(windows.danger), _spread(~windows.danger)])
     meta = {
         "features": list(FEATURES),
         "threshold": fit.model.threshold,
@@ -98,6 +98,13 @@ def fit_risk_part(clips: Sequence[Clip]) -> RiskPart | None:
         "unseen_false_windows": fit.false_windows,
     }
     return RiskPart(arrays=fit.model.to_arrays(), meta=meta, golden_features=windows.features[chosen])
+
+
+def _spread(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
+    """Pick half of the golden windows from a mask, spread over it."""
+    rows = np.flatnonzero(mask)
+    spread: npt.NDArray[np.int_] = rows[np.linspace(0, len(rows) - 1, N_GOLDEN // 2).round().astype(int)]
+    return spread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,8 +136,9 @@ def fit_risk(windows: RiskWindows) -> RiskFit:
     unseen = predict_unseen(
         windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS, weight=windows.weight
     )
-    best = np.array([np.nanmax(unseen[windows.fall == fall]) for fall in range(int(windows.fall.max()) + 1)])
-    easy = 0.8 * float(np.nanquantile(best, 0.05))
+    known = np.nan_to_num(unseen)
+    best = np.array([known[windows.fall == fall].max() for fall in range(int(windows.fall.max()) + 1)])
+    easy = 0.8 * float(np.quantile(best, 0.05))
     threshold = round(min(max(easy, _LOWEST_THRESHOLD), _HIGHEST_THRESHOLD), 3)
     standard = (windows.features - model.mean) / model.scale
     kept = (standard - model.pca_mean) @ model.components.T
@@ -154,6 +162,8 @@ def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
         if clip.danger is None or clip.layout != "coco17" or clip.units != "px":
             continue
         falls = [span for span in clip.spans if span[2] == FALL_LABEL]
+        if clip.danger and not falls:
+            continue  # it does not tell when
         for _, ends, features in _people(clip, fallen_only=bool(falls)):
             for end_s, row in zip(ends, features, strict=True):
                 truth = _truth(end_s, falls)
@@ -191,7 +201,7 @@ def _people(clip: Clip, *, fallen_only: bool) -> Iterator[tuple[int, list[float]
 
 
 def _features(clip: Clip, m: int) -> tuple[list[float], list[Array]]:
-    """Compute one person's features every fifth of a second, from the first pose to the end of the clip."""
+    """Compute one person's features every `EVERY_S`, from the first pose to the end of the clip."""
     seen = np.flatnonzero(np.isfinite(clip.joints[:, m, :, 0]).any(axis=1))
     if len(seen) < _MIN_POSES:
         return [], []
@@ -214,9 +224,8 @@ def _features(clip: Clip, m: int) -> tuple[list[float], list[Array]]:
 
 def _truth(end_s: float, falls: Sequence[tuple[float, float, str]]) -> int | None:
     """Number of the fall that a window ending then holds, -1 for none, None if it is neither the one nor the other."""
-    for number, (start_s, ground_s, _) in enumerate(falls):
+    for number, (_, ground_s, _) in enumerate(falls):
         if ground_s - _BEFORE_GROUND_S <= end_s <= ground_s + _AFTER_GROUND_S:
             return number
-        if start_s + _CLEAR_BEFORE_S <= end_s <= ground_s + _CLEAR_AFTER_S:
-            return None
-    return -1
+    near = any(start_s + _CLEAR_BEFORE_S <= end_s <= ground_s + _CLEAR_AFTER_S for start_s, ground_s, _ in falls)
+    return None if near else -1

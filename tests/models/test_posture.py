@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from har.errors import ShapeError
 from har.models.posture import assess_risk, read_posture
-from har.models.risk import FEATURES, RISK_WINDOW_S, RiskModel
+from har.models.risk import FEATURES, RISK_WINDOW_S, RiskModel, trace_body
 from har.records import FloatArray, Posture, Risk
 from tests.builders import HEIGHT_PX, WIDTH_PX, Body, falling_body, lying_body, seated_body, standing_body
 
@@ -32,8 +32,19 @@ def hide(joints: FloatArray, *, last: int) -> FloatArray:
     return hidden
 
 
+def posture_or_none(joints: FloatArray, *, body_px: float, at_edge: bool = False) -> Posture | None:
+    body = trace_body(joints, rate_hz=RATE_HZ)
+    return None if body is None else read_posture(body, time_s=4.5, body_px=body_px, at_edge=at_edge)
+
+
+def risk_or_none(joints: FloatArray, *, body_px: float) -> Risk | None:
+    body = trace_body(joints, rate_hz=RATE_HZ)
+    size = {"width_px": WIDTH_PX, "height_px": HEIGHT_PX}
+    return None if body is None else assess_risk(body, drop_model(), **size, body_px=body_px)
+
+
 def posture_of(joints: FloatArray, *, body_px: float = BODY_PX) -> Posture:
-    posture = read_posture(joints, rate_hz=RATE_HZ, time_s=4.5, body_px=body_px, at_edge=False)
+    posture = posture_or_none(joints, body_px=body_px)
     assert posture is not None
     return posture
 
@@ -47,7 +58,7 @@ def drop_model() -> RiskModel:
 
 
 def risk_of(joints: FloatArray, *, body_px: float = BODY_PX) -> Risk:
-    risk = assess_risk(joints, drop_model(), rate_hz=RATE_HZ, width_px=WIDTH_PX, height_px=HEIGHT_PX, body_px=body_px)
+    risk = risk_or_none(joints, body_px=body_px)
     assert risk is not None
     return risk
 
@@ -112,8 +123,8 @@ SCORE = st.one_of(st.floats(0, 1, width=32), st.just(math.nan))
 def test_any_joints_give_finite_answers_or_none(xy: FloatArray, score: FloatArray) -> None:
     joints = np.concatenate([xy, score], axis=-1)
 
-    posture = read_posture(joints, rate_hz=RATE_HZ, time_s=1.0, body_px=100.0, at_edge=True)
-    risk = assess_risk(joints, drop_model(), rate_hz=RATE_HZ, width_px=WIDTH_PX, height_px=HEIGHT_PX, body_px=100.0)
+    posture = posture_or_none(joints, body_px=100.0, at_edge=True)
+    risk = risk_or_none(joints, body_px=100.0)
 
     if posture is not None:
         numbers = (posture.trunk_angle, posture.aspect, posture.shoulder_y, posture.head_rise, posture.hip_rise)
@@ -129,16 +140,13 @@ def test_any_joints_give_finite_answers_or_none(xy: FloatArray, score: FloatArra
 def test_an_empty_window_says_nothing() -> None:
     nothing = np.full((N_FRAMES, 17, 3), np.nan, dtype=np.float32)
 
-    assert read_posture(nothing, rate_hz=RATE_HZ, time_s=0.0, body_px=100.0, at_edge=False) is None
-    assert (
-        assess_risk(nothing, drop_model(), rate_hz=RATE_HZ, width_px=WIDTH_PX, height_px=HEIGHT_PX, body_px=100.0)
-        is None
-    )
+    assert posture_or_none(nothing, body_px=100.0) is None
+    assert risk_or_none(nothing, body_px=100.0) is None
 
 
 def test_another_layout_is_refused() -> None:
     with pytest.raises(ShapeError, match="COCO-17"):
-        read_posture(np.zeros((5, 33, 3), np.float32), rate_hz=RATE_HZ, time_s=0.0, body_px=1.0, at_edge=False)
+        trace_body(np.zeros((5, 33, 3), np.float32), rate_hz=RATE_HZ)
 
 
 def test_a_fall_is_told_with_its_drop_and_how_the_body_lies() -> None:
