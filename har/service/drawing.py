@@ -42,7 +42,7 @@ _MAX_LABEL = 40
 # Radii in lengths of the trunk, from mean adult breadths (head 0.22 m, thigh 0.17 m, trunk 0.48 m, body 1.6 m).
 _TRUNK_OF_BODY = 0.3
 _RADIUS = {"shoulder": 0.13, "elbow": 0.09, "wrist": 0.08, "hip": 0.17, "knee": 0.12, "ankle": 0.09}
-_HEAD_R, _NECK_R, _SIDE_R, _WAIST_R = 0.25, 0.10, 0.15, 0.20
+_HEAD_R, _NECK_R, _SIDE_R = 0.25, 0.10, 0.16
 
 _COCO = LAYOUTS["coco17"]
 _JOINT = {name: i for i, name in enumerate(_COCO.joints)}
@@ -191,19 +191,28 @@ def _body(points: dict[int, Point], figure: Figure) -> list[_Stroke]:
             a, b = _JOINT[f"{side}_{upper}"], _JOINT[f"{side}_{lower}"]
             if a in points and b in points:
                 strokes.append(_Stroke(points[a], points[b], _RADIUS[upper] * unit, _RADIUS[lower] * unit))
-        for hip in ("left_hip", "right_hip"):
-            a, b = _JOINT[f"{side}_shoulder"], _JOINT[hip]
-            if a in points and b in points:
-                strokes.append(_Stroke(points[a], points[b], _RADIUS["shoulder"] * unit, _SIDE_R * unit))
-    shoulders, hips = _middle(points, "shoulder"), _middle(points, "hip")
+    shoulders = _middle(points, "shoulder")
     face = [points[i] for i in _FACE if i in points]
     head = tuple(np.mean(face, axis=0).tolist()) if face else None
-    if shoulders and hips:
-        strokes.append(_Stroke(shoulders, hips, _SIDE_R * unit, _WAIST_R * unit))
+    strokes += _trunk(points, unit)
     if shoulders and head:
         strokes.append(_Stroke(shoulders, head, _NECK_R * unit, _NECK_R * unit))
     if head:
         strokes.append(_Stroke(head, head, _HEAD_R * unit, _HEAD_R * unit))
+    return strokes
+
+
+def _trunk(points: dict[int, Point], unit: float) -> list[_Stroke]:
+    """Fill the trunk with strokes side by side, from shoulder to hip; from one side alone if only that was seen."""
+    sides = []
+    for side in ("left", "right"):
+        ends = _JOINT[f"{side}_shoulder"], _JOINT[f"{side}_hip"]
+        if all(joint in points for joint in ends):
+            sides.append(np.array([points[joint] for joint in ends]))
+    strokes = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0) if sides else ():
+        (ax, ay), (bx, by) = (sides[0] + share * (sides[-1] - sides[0])).tolist()
+        strokes.append(_Stroke((ax, ay), (bx, by), _RADIUS["shoulder"] * unit, _SIDE_R * unit))
     return strokes
 
 
