@@ -12,7 +12,19 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from har.records import AlertEvent, AlertKind, Change, DangerEvent, DangerKind, Event, Phase, Posture, Priority, Risk
+from har.records import (
+    AlertEvent,
+    AlertKind,
+    Change,
+    DangerEvent,
+    DangerKind,
+    Event,
+    Phase,
+    Posture,
+    Priority,
+    Risk,
+    Stance,
+)
 
 # A body counts as down with the trunk nearer to level than this (50 degrees; the published fixed rules use 45-60).
 _LEVEL_TRUNK = 0.28
@@ -20,6 +32,9 @@ _UPRIGHT_TRUNK = 0.2
 # Shoulders this far under where they were before the fall: sitting down on a chair lowers them by 0.2-0.25.
 _DOWN_DROP = 0.33
 _UP_DROP = 0.22
+# Hips this far under where they were: bending and picking up move them by 0.13 at most on GMDCSA24's daily clips (and
+# then for a moment), its falls by 0.14 (onto a bed) to 0.57.
+_HIP_DROP = 0.1
 _WIDE_BOX = 1.1
 # Nobody loses more than this of the way down by crouching or sitting: for a person lost on the way.
 _LOST_DROP = 0.15
@@ -62,7 +77,7 @@ class Incident:
         probability: highest probability so far.
         told_probability: probability of the last danger event.
         reason: why, in words.
-        reference_y: height of the shoulders before it began, body lengths.
+        before: how high the body was before it began.
         place: where the person was last seen, pixels.
         body_px: the person's size, pixels.
         alert: id of the alert; None until it is raised.
@@ -77,7 +92,7 @@ class Incident:
     probability: float
     told_probability: float
     reason: str
-    reference_y: float
+    before: Stance
     place: tuple[float, float]
     body_px: float
     alert: str | None = None
@@ -150,7 +165,7 @@ class DangerRule:
     def is_same(self, posture: Posture) -> bool:
         """Say whether somebody seen near here may be this person, lost from sight: down in danger, or on the floor."""
         if self.incident is not None:
-            return is_down(posture, reference_y=self.incident.reference_y)
+            return is_down(posture, before=self.incident.before)
         return self.on_floor and is_on_floor(posture)
 
     def finish(self, posture: Posture, *, source_time_s: float, why: str) -> list[Event]:
@@ -184,13 +199,13 @@ class DangerRule:
 
     def _read(self, incident: Incident, posture: Posture) -> None:
         """Note whether the person is down or up now."""
-        now_s, down = posture.time_s, is_down(posture, reference_y=incident.reference_y)
+        now_s, down = posture.time_s, is_down(posture, before=incident.before)
         self._readings.append((now_s, down))
         self._readings = [r for r in self._readings if r[0] >= now_s - self._settings.confirm_s - 1.0]
         if down:
             incident.up_since_s = None
             incident.down_s = now_s if incident.down_s is None else incident.down_s
-        elif is_up(posture, reference_y=incident.reference_y):
+        elif is_up(posture, before=incident.before):
             incident.up_since_s = now_s if incident.up_since_s is None else incident.up_since_s
             incident.down_s = None
         incident.place, incident.body_px = posture.place, posture.body_px
@@ -246,7 +261,7 @@ class DangerRule:
         events: list[Event] = []
         if self.incident is None:
             reason = f"low on the floor for {posture.time_s - since_s:.0f} s"
-            self.incident = Incident("floor", since_s, 1.0, 1.0, reason, posture.shoulder_y, posture.place,
+            self.incident = Incident("floor", since_s, 1.0, 1.0, reason, _stance(posture), posture.place,
                                      posture.body_px, down_s=since_s)  # fmt: skip
             events.append(self._danger("new", posture, source_time_s))
         if self.incident.alert is None:
@@ -283,28 +298,32 @@ class DangerRule:
         )  # fmt: skip
 
 
-def is_down(posture: Posture, *, reference_y: float) -> bool:
+def is_down(posture: Posture, *, before: Stance) -> bool:
     """Say whether a person is still down.
+
+    Bending, picking up and tying shoes bring the shoulders down; a fall brings the hips down too.
 
     Args:
         posture: the posture now; of a person out of sight, the last one known.
-        reference_y: height of the shoulders before, body lengths from the picture's upper edge.
+        before: how high the body was before.
     """
-    drop = posture.shoulder_y - reference_y
+    drop = (posture.shoulder_y - before.shoulder_y) / posture.body_px
     if not posture.found:
         return not posture.at_edge and (drop > _LOST_DROP or posture.trunk_angle > _LEVEL_TRUNK)
+    if (posture.hip_y - before.hip_y) / posture.body_px < _HIP_DROP:
+        return False
     if posture.trunk_angle > _LEVEL_TRUNK or posture.aspect > _WIDE_BOX:
         return drop > _LOST_DROP or posture.aspect > _WIDE_BOX
     return drop > _DOWN_DROP
 
 
-def is_up(posture: Posture, *, reference_y: float) -> bool:
+def is_up(posture: Posture, *, before: Stance) -> bool:
     """Say whether a person is up again: trunk upright, shoulders nearly where they were, and seen."""
     return (
         posture.found
         and posture.trunk_angle < _UPRIGHT_TRUNK
         and posture.aspect < 1.0
-        and posture.shoulder_y - reference_y < _UP_DROP
+        and (posture.shoulder_y - before.shoulder_y) / posture.body_px < _UP_DROP
     )
 
 
@@ -333,8 +352,12 @@ def _inside(place: tuple[float, float], corners: Sequence[tuple[float, float]]) 
     return inside
 
 
+def _stance(posture: Posture) -> Stance:
+    return Stance(posture.shoulder_y, posture.hip_y)
+
+
 def _begin(posture: Posture, risk: Risk) -> Incident:
-    return Incident(risk.kind, posture.time_s, risk.probability, risk.probability, risk.reason, risk.shoulder_y,
+    return Incident(risk.kind, posture.time_s, risk.probability, risk.probability, risk.reason, risk.before,
                     posture.place, posture.body_px)  # fmt: skip
 
 

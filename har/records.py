@@ -122,14 +122,15 @@ class Window:
 class Posture:
     """How one person holds their body now, as far as the picture tells.
 
-    Lengths are in body lengths of that person, angles in half turns (0 upright, 0.5 level).
+    Rises are in body lengths of that person, angles in half turns (0 upright, 0.5 level).
 
     Attributes:
         time_s: capture time, Unix seconds.
         found: a pose was there within the last half second; if not, the rest is the last that was known.
         trunk_angle: angle of the trunk from upright.
         aspect: width over height of the box round the joints.
-        shoulder_y: height of the shoulders in the picture, from its upper edge, downwards.
+        shoulder_y: height of the shoulders in the picture, pixels from its upper edge, downwards.
+        hip_y: height of the hips, likewise.
         head_rise: head over the lowest point seen.
         hip_rise: hips over the lowest point seen.
         place: (x, y) middle of the hips (or shoulders), pixels.
@@ -142,11 +143,25 @@ class Posture:
     trunk_angle: float
     aspect: float
     shoulder_y: float
+    hip_y: float
     head_rise: float
     hip_rise: float
     place: tuple[float, float]
     body_px: float
     at_edge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """How high a body is in the picture, in pixels from its upper edge, downwards.
+
+    Attributes:
+        shoulder_y: of the shoulders.
+        hip_y: of the hips.
+    """
+
+    shoulder_y: float
+    hip_y: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +172,13 @@ class Risk:
         probability: calibrated probability that the window holds the beginning of danger.
         kind: "fall" where the way down was seen, "risk" where the pose was lost on the way.
         reason: why, in words.
-        shoulder_y: height of the shoulders at the window's start, as in `Posture`: what "still down" is held against.
+        before: how high the body was before: what "still down" is held against.
     """
 
     probability: float
     kind: DangerKind
     reason: str
-    shoulder_y: float
+    before: Stance
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,9 @@ def read_files(path: Path) -> dict[str, bytes]:
     except FileNotFoundError:
         raise BundleError(f"{path}: there is no such bundle. Check the path, or see `har models list`.") from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise BundleError(f"{path}: neither a bundle's folder nor a whole zip of one ({error}).") from error
+        raise BundleError(
+            f"{path}: neither a bundle's folder nor a whole zip of one ({error}). Fetch it again."
+        ) from error
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror or error}). Check the file's rights.") from error
     missing = sorted(set(SIZE_LIMITS) - OPTIONAL - set(files))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from har.models.risk import FEATURES, BodyTrace, RiskModel, body_features
-from har.records import DangerKind, Posture, Risk
+from har.models.risk import FEATURES, Array, BodyTrace, RiskModel, body_features
+from har.records import DangerKind, Posture, Risk, Stance
 
 _NOW_S = 0.5
 
@@ -30,12 +30,14 @@ def read_posture(body: BodyTrace, *, time_s: float, body_px: float, at_edge: boo
     lowest = body.box[:, 3]
     trunk = np.where(np.isfinite(body.hip), body.hip, body.shoulder)[now]
     shoulder = np.where(np.isfinite(body.shoulder), body.shoulder, body.hip)
+    hip = np.where(np.isfinite(body.hip), body.hip, body.shoulder)
     return Posture(
         time_s=time_s,
         found=found,
         trunk_angle=_median(body.trunk_angle[now], otherwise=0.0),
         aspect=float(np.median(width / np.maximum(height, 1.0))),
-        shoulder_y=_median(shoulder[now, 1], otherwise=0.0) / size,
+        shoulder_y=_median(shoulder[now, 1], otherwise=0.0),
+        hip_y=_median(hip[now, 1], otherwise=0.0),
         head_rise=_median((lowest - body.head[:, 1])[now], otherwise=size) / size,
         hip_rise=_median((lowest - body.hip[:, 1])[now], otherwise=size) / size,
         place=(_median(trunk[:, 0], otherwise=0.0), _median(trunk[:, 1], otherwise=0.0)),
@@ -44,7 +46,7 @@ def read_posture(body: BodyTrace, *, time_s: float, body_px: float, at_edge: boo
     )
 
 
-def assess_risk(body: BodyTrace, model: RiskModel, *, width_px: int, height_px: int, body_px: float) -> Risk | None:
+def assess_risk(body: BodyTrace, model: RiskModel, *, width_px: int, height_px: int) -> Risk | None:
     """Ask the risk model about one window and put its answer into words.
 
     Args:
@@ -52,7 +54,6 @@ def assess_risk(body: BodyTrace, model: RiskModel, *, width_px: int, height_px: 
         model: the fitted risk model.
         width_px: width of the picture.
         height_px: its height.
-        body_px: the person's known size, pixels.
 
     Returns:
         None if the person came into view under a second ago.
@@ -64,13 +65,16 @@ def assess_risk(body: BodyTrace, model: RiskModel, *, width_px: int, height_px: 
     value = dict(zip(FEATURES, (float(f) for f in features), strict=True))
     seen = value["found share at the end"] >= 0.5 and value["shoulder drop"] > 0.15
     kind: DangerKind = "fall" if seen else "risk"
-    size = max(body.body_px, body_px)
-    return Risk(probability, kind, _in_words(value, body), _height_before(body) / size)
+    return Risk(probability, kind, _in_words(value, body), _stance_before(body))
 
 
-def _height_before(body: BodyTrace) -> float:
-    """Highest the shoulders stood in the window for a while, pixels from the upper edge."""
-    y = np.where(np.isfinite(body.shoulder[:, 1]), body.shoulder[:, 1], body.hip[:, 1])
+def _stance_before(body: BodyTrace) -> Stance:
+    """Highest the shoulders and the hips stood in the window for a while."""
+    return Stance(_highest(body.shoulder, body.hip), _highest(body.hip, body.shoulder))
+
+
+def _highest(line: Array, otherwise: Array) -> float:
+    y = np.where(np.isfinite(line[:, 1]), line[:, 1], otherwise[:, 1])
     y = y[np.isfinite(y)]
     return float(np.percentile(y, 15)) if y.size else 0.0
 

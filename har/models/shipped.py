@@ -37,7 +37,10 @@ def find_bundle(name: str | None = None, *, folder: Path = SHIPPED_FOLDER) -> Pa
     if path.exists():
         return path
     known = ", ".join(shipped) or "none"
-    raise BundleError(f"{name}: is neither a file or folder nor a shipped bundle (there are: {known}).")
+    raise BundleError(
+        f"{name}: is neither a file or folder nor a shipped bundle (there are: {known}). Give --model one of these "
+        "names or the path of a bundle."
+    )
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:

@@ -202,7 +202,7 @@ class Pipeline:
             self._go_on_with_lost(person, posture)
         risk = None
         if self._risk is not None:
-            risk = assess_risk(body, self._risk, width_px=frame.width_px, height_px=frame.height_px, body_px=body_px)
+            risk = assess_risk(body, self._risk, width_px=frame.width_px, height_px=frame.height_px)
         place = (posture.place[0] / frame.width_px, posture.place[1] / frame.height_px)
         resting = is_in(place, self._settings.rest_zones)
         return person.rule.update(posture, risk, source_time_s=frame.source_time_s, resting=resting)

@@ -11,20 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from har.alerts import DangerRule, DangerSettings, is_down, is_in, is_on_floor, is_up
-from har.records import AlertEvent, DangerEvent, Event, Posture, Risk
+from har.records import AlertEvent, DangerEvent, Event, Posture, Risk, Stance
 
 START_S = 1_700_000_000.0
 STEP_S = 0.2
 
-STANDING = Posture(time_s=0.0, found=True, trunk_angle=0.03, aspect=0.35, shoulder_y=0.6, head_rise=0.95, hip_rise=0.55,
-                   place=(300.0, 250.0), body_px=250.0, at_edge=False)  # fmt: skip
-LYING = replace(STANDING, trunk_angle=0.48, aspect=2.5, shoulder_y=1.3, head_rise=0.12, hip_rise=0.1)
-SITTING = replace(STANDING, trunk_angle=0.08, aspect=0.6, shoulder_y=0.85, head_rise=0.8, hip_rise=0.45)
+STANDING = Posture(time_s=0.0, found=True, trunk_angle=0.03, aspect=0.35, shoulder_y=150.0, hip_y=225.0,
+                   head_rise=0.95, hip_rise=0.55, place=(300.0, 250.0), body_px=250.0, at_edge=False)  # fmt: skip
+LYING = replace(STANDING, trunk_angle=0.48, aspect=2.5, shoulder_y=325.0, hip_y=337.0, head_rise=0.12, hip_rise=0.1)
+SITTING = replace(STANDING, trunk_angle=0.08, aspect=0.6, shoulder_y=212.0, hip_y=262.0, head_rise=0.8, hip_rise=0.45)
 LOST = replace(LYING, found=False)
 LOST_AT_EDGE = replace(LOST, at_edge=True)
 
-FALL = Risk(0.9, "fall", "hips dropped 0.6 body lengths in 0.5 s, trunk level", shoulder_y=0.6)
-CALM = Risk(0.05, "fall", "unusual movement", shoulder_y=0.6)
+BEFORE = Stance(shoulder_y=150.0, hip_y=225.0)
+FALL = Risk(0.9, "fall", "hips dropped 0.6 body lengths in 0.5 s, trunk level", before=BEFORE)
+CALM = Risk(0.05, "fall", "unusual movement", before=BEFORE)
 
 Scene = Sequence[tuple[float, Posture, Risk | None]]
 """Parts of a scene: how long, how somebody holds themselves, what the risk model says."""
@@ -322,14 +323,21 @@ def test_clocks_that_begin_elsewhere_shift_events_and_change_nothing_else() -> N
 
 
 def test_readings_of_posture_as_a_person_would_read_them() -> None:
-    assert is_up(STANDING, reference_y=0.6)
-    assert not is_down(STANDING, reference_y=0.6)
-    assert is_down(LYING, reference_y=0.6)
+    assert is_up(STANDING, before=BEFORE)
+    assert not is_down(STANDING, before=BEFORE)
+    assert is_down(LYING, before=BEFORE)
     assert is_on_floor(LYING)
-    assert is_down(LOST, reference_y=0.6)
-    assert not is_down(LOST_AT_EDGE, reference_y=0.6)
-    assert not is_up(LOST, reference_y=0.6)
-    assert not is_down(SITTING, reference_y=0.6)
+    assert is_down(LOST, before=BEFORE)
+    assert not is_down(LOST_AT_EDGE, before=BEFORE)
+    assert not is_up(LOST, before=BEFORE)
+    assert not is_down(SITTING, before=BEFORE)
+
+
+def test_tying_shoes_brings_the_shoulders_down_and_not_the_hips_so_it_is_not_down() -> None:
+    tying_shoes = replace(STANDING, trunk_angle=0.9, aspect=0.7, shoulder_y=300.0, hip_y=232.0, head_rise=0.35)
+
+    assert not is_down(tying_shoes, before=BEFORE)
+    assert not is_up(tying_shoes, before=BEFORE)
     assert not is_on_floor(SITTING)
 
 

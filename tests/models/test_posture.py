@@ -37,10 +37,10 @@ def posture_or_none(joints: FloatArray, *, body_px: float, at_edge: bool = False
     return None if body is None else read_posture(body, time_s=4.5, body_px=body_px, at_edge=at_edge)
 
 
-def risk_or_none(joints: FloatArray, *, body_px: float) -> Risk | None:
+def risk_or_none(joints: FloatArray) -> Risk | None:
     body = trace_body(joints, rate_hz=RATE_HZ)
     size = {"width_px": WIDTH_PX, "height_px": HEIGHT_PX}
-    return None if body is None else assess_risk(body, drop_model(), **size, body_px=body_px)
+    return None if body is None else assess_risk(body, drop_model(), **size)
 
 
 def posture_of(joints: FloatArray, *, body_px: float = BODY_PX) -> Posture:
@@ -57,8 +57,8 @@ def drop_model() -> RiskModel:
     return RiskModel(zero, one, zero, weights, np.ones(1), np.asarray(-0.5), np.array([20.0, 0.0]))
 
 
-def risk_of(joints: FloatArray, *, body_px: float = BODY_PX) -> Risk:
-    risk = risk_or_none(joints, body_px=body_px)
+def risk_of(joints: FloatArray) -> Risk:
+    risk = risk_or_none(joints)
     assert risk is not None
     return risk
 
@@ -124,7 +124,7 @@ def test_any_joints_give_finite_answers_or_none(xy: FloatArray, score: FloatArra
     joints = np.concatenate([xy, score], axis=-1)
 
     posture = posture_or_none(joints, body_px=100.0, at_edge=True)
-    risk = risk_or_none(joints, body_px=100.0)
+    risk = risk_or_none(joints)
 
     if posture is not None:
         numbers = (posture.trunk_angle, posture.aspect, posture.shoulder_y, posture.head_rise, posture.hip_rise)
@@ -132,7 +132,7 @@ def test_any_joints_give_finite_answers_or_none(xy: FloatArray, score: FloatArra
         assert posture.at_edge
     if risk is not None:
         assert 0.0 <= risk.probability <= 1.0
-        assert math.isfinite(risk.shoulder_y)
+        assert math.isfinite(risk.before.shoulder_y)
         assert risk.reason
         assert "nan" not in risk.reason
 
@@ -141,7 +141,7 @@ def test_an_empty_window_says_nothing() -> None:
     nothing = np.full((N_FRAMES, 17, 3), np.nan, dtype=np.float32)
 
     assert posture_or_none(nothing, body_px=100.0) is None
-    assert risk_or_none(nothing, body_px=100.0) is None
+    assert risk_or_none(nothing) is None
 
 
 def test_another_layout_is_refused() -> None:
@@ -186,11 +186,11 @@ def test_standing_still_is_no_danger_and_drops_nothing() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 3.0])
-def test_the_height_before_the_fall_is_kept_in_body_lengths(scale: float) -> None:
+def test_the_height_before_the_fall_is_kept_in_pixels(scale: float) -> None:
     joints = window_of(falling_body(fall_s=3.0))
     joints[..., :2] *= np.float32(scale)
 
-    risk = risk_of(joints, body_px=BODY_PX * scale)
+    risk = risk_of(joints)
 
-    standing_y = 420 - 1.42 * 150
-    assert risk.shoulder_y == pytest.approx(standing_y / BODY_PX, rel=0.05)
+    standing_y = scale * (420 - 1.42 * 150)
+    assert risk.before.shoulder_y == pytest.approx(standing_y, rel=0.05)
