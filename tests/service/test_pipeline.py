@@ -39,8 +39,8 @@ from tests.builders import (
 
 @pytest.fixture(scope="session")
 def risk() -> RiskModel:
-    """A real risk model, fitted on two dozen simulated clips."""
-    windows = cut_risk_windows(list(simulate_clips(24, seed=3)))
+    """A real risk model, fitted on a few dozen simulated clips."""
+    windows = cut_risk_windows(list(simulate_clips(64, seed=3)))
     assert windows is not None
     return fit_risk(windows).model
 
