@@ -45,9 +45,10 @@ Broker = Annotated[str | None, typer.Option(metavar="URL", help="mqtt://HOST:188
 def begin(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every change of state inside.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False,
 ) -> None:
-    """Answer `har` and `har --version`; `--debug` is read by `main` before anything can go wrong."""
+    """Answer `har` and `har --version`; `-v` and `--debug` are read by `main` before anything can go wrong."""
     if version:
         typer.echo(f"har {__version__}")
     elif context.invoked_subcommand is None:
@@ -69,7 +70,9 @@ def run(
     model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
     pose: Annotated[str | None, typer.Option(metavar="NAME", help="blazepose, or the path of a .task file.")] = None,
     broker: Broker = None,
-    events: Annotated[Path | None, typer.Option(metavar="FILE", help="Every event as a JSON line, as on MQTT.")] = None,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Add every event as a JSON line, as on MQTT.")
+    ] = None,
     overlay: Annotated[
         Path | None, typer.Option(metavar="OUT.mp4", help="Draw skeletons, labels and danger on the video.")
     ] = None,
@@ -221,9 +224,10 @@ def doctor(state: State = None, json: JsonFile = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    is_debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
-    _start_logging(is_debug=is_debug)
+    is_debug, is_verbose = "--debug" in words, "-v" in words or "--verbose" in words
+    words = [word for word in words if word not in ("--debug", "-v", "--verbose")]
+    is_quiet = words[:1] == ["run"] and not is_verbose  # its events are what people read there
+    _start_logging(level=logging.DEBUG if is_debug else logging.WARNING if is_quiet else logging.INFO)
     try:
         code = app(args=words, prog_name="har", standalone_mode=False)
     except KeyboardInterrupt:
@@ -255,13 +259,13 @@ def _tell(error: Exception) -> int:
     return code
 
 
-def _start_logging(*, is_debug: bool) -> None:
-    """Send the log to stderr: our changes of state, and of other libraries only warnings."""
+def _start_logging(*, level: int) -> None:
+    """Send the log to stderr: ours from this level on, of other libraries only warnings."""
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
     )
     for room in ("har", "graphs"):
-        logging.getLogger(room).setLevel(logging.DEBUG if is_debug else logging.INFO)
+        logging.getLogger(room).setLevel(level)
 
 
 if __name__ == "__main__":

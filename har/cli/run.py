@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
-
-from rich.console import Console
 
 import har
 from har.alerts import DangerSettings
-from har.cli.output import print_line, say, wants_text, write_json
+from har.cli.output import say, wants_text, write_json
 from har.cli.state import database_url, state_folder
-from har.cli.watch import event_line
+from har.cli.summary import Tally, complain, print_summary, summarise
+from har.cli.terminal import Progress, Terminal
 from har.config import Config, load_config
-from har.errors import BrokerError, ConfigError, HarError, SourceError
+from har.errors import BrokerError, ConfigError, HarError, StoreError
 from har.models.bundle import Bundle, load_bundle
 from har.models.shipped import find_bundle
 from har.mqtt.broker import open_broker
@@ -33,27 +30,19 @@ from har.pose import check_estimator
 from har.service.app import CameraPlan, CameraReport, Service
 from har.service.camera import CameraSpec
 from har.service.expiry import expire_alerts
-from har.service.outlet import Listener, LocalOutlet, Outlet
+from har.service.outlet import LocalOutlet, Outlet
 from har.service.overlay import OverlayRecorder, check_overlay
 from har.service.pipeline import PipelineSettings
 from har.sources import check_source, is_live, parse_sources
+from har.sources.address import source_kind
+from har.sources.opening import source_length_s
 from har.store import Store
 
 _CONNECT_WITHIN_S = 10.0
-_FLUSH_WITHIN_S = 5.0
+_CONFIRM_WITHIN_S = 10.0
+_FLUSH_WITHIN_S = 2.0
 _HOUR_S = 3600.0
 _GRACE_S = 3.0
-_ALERT_FIELDS = (
-    "alert",
-    "kind",
-    "priority",
-    "camera",
-    "person",
-    "source_time_s",
-    "probability",
-    "reason",
-    "change_reason",
-)
 
 
 def run(
@@ -75,39 +64,50 @@ def run(
     Raises:
         UserError: anything the user can mend, found before a camera is opened where possible.
         BrokerError: `once` with a broker that cannot be reached.
+        KeyboardInterrupt: `once` was stopped before the end of its files.
     """
     config = load_config(config_file) if config_file is not None else Config()
     plans = _plan(config, sources, pose=pose, once=once)
-    if overlay is not None:
-        _check_overlay(plans, overlay)
+    _check_outputs(plans, overlay=overlay, json_file=json_file)
     bundle = load_bundle(find_bundle(model or config.model.bundle))
     plans = [_with_threshold(plan, config, bundle) for plan in plans]
     with contextlib.ExitStack() as stack:
         folder = _state_folder(stack, state, once=once)
-        events_file = _open_events(stack, events)
+        events_file = _EventsFile(stack, events, once=once) if events is not None else None
         recorder = OverlayRecorder() if overlay is not None else None
-        tally = _Tally()
-        printer = _Printer(quiet=not wants_text(json_file))
+        progress = Progress("analysed", total_s=_length_s(plans)) if once else None
+        tally, terminal = Tally(), Terminal(once=once, to_stderr=not wants_text(json_file), progress=progress)
+        stop = stack.enter_context(_stopped_by_signals())
         with _outlet(config, folder, bundle=bundle, broker=broker, once=once) as (outlet, keep_house):
             service = Service(
                 plans,
                 bundle=bundle,
                 outlet=outlet,
-                listeners=[tally.count, printer.show, *([_writer(events_file)] if events_file else [])],
+                listeners=[*([events_file.write] if events_file else []), tally.count, terminal.show],
                 recorder=recorder,
-                housekeeping=keep_house,
+                housekeeping=keep_house if progress is None else lambda: progress.show(_done_s(service.reports)),
             )
-            with _stopped_by_signals() as stop:
-                service.run(stop)
-            unreached = _settle(outlet, once=once)
-        if recorder is not None and overlay is not None:
-            say(f"drawing {overlay}")
-            recorder.write(Path(plans[0].spec.url), overlay, silhouette=silhouette, progress=lambda done_s: None)
-    result = _summary(service.reports, tally, bundle)
+            unreached = _await_broker(outlet, stop) if once else ""
+            service.run(stop)
+            unsent = _settle(outlet, once=once and not stop.is_set())
+    if progress is not None:
+        progress.clear()
+    if once and stop.is_set():
+        raise KeyboardInterrupt
+    if recorder is not None and overlay is not None:
+        _draw(recorder, Path(plans[0].spec.url), overlay, silhouette=silhouette)
+    result = summarise(service.reports, tally, model=bundle.model_id)
     if once and wants_text(json_file):
-        _print_summary(result)
+        print_summary(result)
     write_json(result, file=json_file)
-    _complain(service.reports, once=once, unreached=unreached)
+    complain(service.reports, once=once)
+    if once and events_file is not None and events_file.trouble:
+        raise HarError(events_file.trouble)
+    if once and (unreached or unsent):
+        raise BrokerError(
+            f"{unreached or unsent}. All else was done. Start the broker or give another one with --broker, then run "
+            "it again."
+        )
 
 
 def _plan(config: Config, sources: Sequence[str], *, pose: str | None, once: bool) -> list[CameraPlan]:
@@ -128,7 +128,8 @@ def _plan(config: Config, sources: Sequence[str], *, pose: str | None, once: boo
         check_source(url)
         settings = config.pose_of(name)
         estimator = pose or settings.name
-        check_estimator(estimator)
+        if source_kind(url) != "replay":  # joints need no estimator
+            check_estimator(estimator)
         spec = CameraSpec(
             camera=name, url=url, pose=estimator, max_people=settings.max_people, once=once,
             max_rate_hz=settings.max_rate_hz,
@@ -147,12 +148,22 @@ def _with_threshold(plan: CameraPlan, config: Config, bundle: Bundle) -> CameraP
     return replace(plan, settings=replace(plan.settings, danger=danger))
 
 
-def _check_overlay(plans: Sequence[CameraPlan], overlay: Path) -> None:
-    if len(plans) != 1:
-        raise ConfigError(
-            f"--overlay {overlay} draws one video, and {len(plans)} cameras are given. Give one --source."
-        )
-    check_overlay(plans[0].spec.url, overlay)
+def _check_outputs(plans: Sequence[CameraPlan], *, overlay: Path | None, json_file: Path | None) -> None:
+    """Find out whether the results have a place, before hours are spent on them."""
+    if overlay is not None:
+        if len(plans) != 1:
+            raise ConfigError(
+                f"--overlay {overlay} draws one video, and {len(plans)} cameras are given. Give one --source."
+            )
+        check_overlay(plans[0].spec.url, overlay)
+    if json_file is not None and wants_text(json_file):
+        folder = json_file.absolute().parent
+        if json_file.is_dir():
+            raise ConfigError(f"--json {json_file} is a folder. Name a file in it.")
+        if not folder.is_dir():
+            raise ConfigError(f"--json {json_file}: the folder {folder} does not exist. Make it first.")
+        if not os.access(json_file if json_file.exists() else folder, os.W_OK):
+            raise ConfigError(f"--json {json_file}: may not be written. Give another file.")
 
 
 def _state_folder(stack: contextlib.ExitStack, state: Path | None, *, once: bool) -> Path:
@@ -162,25 +173,50 @@ def _state_folder(stack: contextlib.ExitStack, state: Path | None, *, once: bool
     folder = state_folder(state)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ConfigError(f"state folder {folder}: a file is in its place. Give a folder with --state.") from None
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error.strerror}). Give another folder with --state.") from None
+        raise ConfigError(
+            f"state folder {folder}: cannot be made ({error.strerror}). Give another one with --state."
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"state folder {folder}: may not be written. Give another one with --state.")
     return folder
 
 
-def _open_events(stack: contextlib.ExitStack, path: Path | None) -> TextIO | None:
-    if path is None:
-        return None
-    try:
-        return stack.enter_context(path.open("w", encoding="utf-8", buffering=1))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror}). Give --events another file.") from None
+class _EventsFile:
+    """The file of --events, which a service continues; a disk that is full ends the file, not the service.
 
+    Attributes:
+        trouble: why it is not complete; empty when it is.
+    """
 
-def _writer(file: TextIO) -> Listener:
-    def write(message: Message) -> None:
-        file.write(encode(message.body) + "\n")
+    def __init__(self, stack: contextlib.ExitStack, path: Path, *, once: bool) -> None:
+        self._path, self._once = path, once
+        self.trouble = ""
+        try:
+            self._file = path.open("w" if once else "a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            why = f"--events {path}: cannot be written ({error.strerror}). Give another file."
+            raise ConfigError(why) from None
+        stack.callback(self._close)
 
-    return write
+    def write(self, message: Message) -> None:
+        """Add one event."""
+        if self.trouble:
+            return
+        try:
+            self._file.write(encode(message.body) + "\n")
+        except OSError as error:
+            self.trouble = (
+                f"--events {self._path}: later events are missing in it ({error.strerror}). Make room for it."
+            )
+            if not self._once:  # else it is told at the end
+                say(f"har: {self.trouble}")
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 @contextlib.contextmanager
@@ -218,7 +254,7 @@ class _Housekeeper:
 
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self._store, self._publisher = store, publisher
-        self._trouble = ""
+        self._broker_fails = self._store_fails = False
         self._look_s = time.monotonic() + _GRACE_S
         self._expire_s = 0.0
 
@@ -227,30 +263,68 @@ class _Housekeeper:
         now_s = time.monotonic()
         if now_s >= self._expire_s:
             self._expire_s = now_s + _HOUR_S
-            expire_alerts(self._store, self._publisher, now_s=time.time())
-        if now_s < self._look_s:
-            return
-        self._look_s = now_s + 1.0
+            with contextlib.suppress(StoreError):  # told below; an hour later is soon enough
+                expire_alerts(self._store, self._publisher, now_s=time.time())
+        if now_s >= self._look_s:
+            self._look_s = now_s + 1.0
+            self._look()
+
+    def _look(self) -> None:
         state = self._publisher.state()
-        trouble = state.store_error or state.error or ""
-        if trouble != self._trouble:
-            kept = "Alerts are kept and sent as soon as it works; it goes on trying."
-            say(f"har: {trouble.rstrip('.')}. {kept}" if trouble else f"broker: connected to {state.broker} again")
-            self._trouble = trouble
+        if bool(state.error) != self._broker_fails:
+            self._broker_fails = bool(state.error)
+            lost = (
+                f"har: broker {state.broker}: {state.error}. Alerts are kept and sent as soon as it answers. Start it, "
+                "or check its address and login."
+            )
+            say(lost if state.error else f"broker {state.broker}: connected")
+        if bool(state.store_error) != self._store_fails:
+            self._store_fails = bool(state.store_error)
+            lost = f"har: {state.store_error} Until then alerts go out from memory and would not survive a restart."
+            say(lost if state.store_error else "the database works again")
+
+
+def _await_broker(outlet: Outlet, stop: threading.Event) -> str:
+    """Wait for the broker, so that no label is lost before it is there; give why it is not, or nothing."""
+    if not isinstance(outlet, Publisher):
+        return ""
+    deadline_s = time.monotonic() + _CONNECT_WITHIN_S
+    while not (outlet.state().connected or stop.is_set()):
+        if time.monotonic() > deadline_s:
+            state = outlet.state()
+            return f"broker {state.broker}: {state.error}, for {_CONNECT_WITHIN_S:.0f} s"
+        time.sleep(0.02)
+    return ""
 
 
 def _settle(outlet: Outlet, *, once: bool) -> str:
     """Send what is left; give why it could not be sent, or nothing."""
     if not isinstance(outlet, Publisher):
         return ""
-    if once:
-        deadline_s = time.monotonic() + _CONNECT_WITHIN_S
-        while not outlet.state().connected and time.monotonic() < deadline_s:
-            time.sleep(0.1)
-        if not outlet.state().connected:
-            return f"the broker at {outlet.state().broker} could not be reached within {_CONNECT_WITHIN_S:.0f} s"
-    outlet.flush(_FLUSH_WITHIN_S)
-    return ""
+    within_s = _CONFIRM_WITHIN_S if once else _FLUSH_WITHIN_S
+    state = outlet.state()
+    if state.connected and outlet.flush(within_s):
+        return ""
+    if not once and (n_kept := outlet.state().n_open):
+        say(f"har: {n_kept} messages could not be sent. They are kept and sent when har runs again.")
+    return f"broker {state.broker}: {state.error or f'has not confirmed every event within {within_s:.0f} s'}"
+
+
+def _length_s(plans: Sequence[CameraPlan]) -> float | None:
+    """Give how long the files of all cameras are together; None when one does not say."""
+    lengths_s = [source_length_s(plan.spec.url) for plan in plans]
+    return None if None in lengths_s else sum(length_s or 0.0 for length_s in lengths_s)
+
+
+def _done_s(reports: Mapping[str, CameraReport]) -> float:
+    return sum(report.frames_span_s for report in reports.values())
+
+
+def _draw(recorder: OverlayRecorder, video: Path, overlay: Path, *, silhouette: bool) -> None:
+    say(f"drawing {overlay}")
+    progress = Progress("drawn", total_s=source_length_s(str(video)))
+    recorder.write(video, overlay, silhouette=silhouette, progress=progress.show)
+    progress.clear()
 
 
 @contextlib.contextmanager
@@ -269,85 +343,3 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _Printer:
-    """Prints a readable line for each event as it is published."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
-
-    def show(self, message: Message) -> None:
-        """Print one event."""
-        line = event_line(message.body)
-        if line is not None:
-            self._console.print(line)
-            self._console.file.flush()
-
-
-class _Tally:
-    """Counts what was told."""
-
-    def __init__(self) -> None:
-        self.events: Counter[str] = Counter()
-        self.labels: Counter[str] = Counter()
-        self.alerts: list[dict[str, Any]] = []
-
-    def count(self, message: Message) -> None:
-        """Count one event."""
-        kind, data = message.body["type"], message.body["data"]
-        self.events[kind] += 1
-        if kind == "har.action.v1":
-            self.labels[data["label"]] += 1
-        if kind == "har.alert.v1" and data["state"] == "raised" and data["change"] == "state":
-            self.alerts.append({name: data.get(name) for name in _ALERT_FIELDS})
-
-
-def _summary(reports: dict[str, CameraReport], tally: _Tally, bundle: Bundle) -> dict[str, Any]:
-    cameras = {
-        name: {
-            "frames": report.frames,
-            "with_people": report.with_people / max(report.frames, 1),
-            "skipped": report.skipped,
-            "dropped": report.dropped,
-            "corrupt": report.corrupt,
-            "restarts": report.restarts,
-            "ended": report.ended,
-        }
-        for name, report in reports.items()
-    }
-    return {
-        "model": bundle.model_id,
-        "cameras": cameras,
-        "events": dict(tally.events),
-        "labels": dict(tally.labels),
-        "alerts": tally.alerts,
-    }
-
-
-def _print_summary(result: dict[str, Any]) -> None:
-    for name, camera in result["cameras"].items():
-        print_line(
-            f"{name}: {camera['frames']} frames analysed, somebody in view in {camera['with_people']:.0%}, "
-            f"{camera['dropped']} dropped"
-        )
-    labels = ", ".join(f"{label} {count}" for label, count in result["labels"].items()) or "none"
-    print_line(f"label changes: {labels}")
-    for alert in result["alerts"]:
-        print_line(f"alert: {alert['kind']} on {alert['camera']} at {alert['source_time_s']:.1f} s ({alert['reason']})")
-    if not result["alerts"]:
-        print_line("alerts: none")
-
-
-def _complain(reports: dict[str, CameraReport], *, once: bool, unreached: str) -> None:
-    """Raise what went wrong on the way, now that everything else is done."""
-    failed = {name: report for name, report in reports.items() if report.ended}
-    if failed and (once or len(failed) == len(reports)):
-        name, report = next(iter(failed.items()))
-        if report.user_error:
-            raise SourceError(report.ended)
-        raise HarError(f"camera {name}: {report.ended}")
-    if unreached:
-        raise BrokerError(
-            f"{unreached}. All else was done. Start the broker or give another one with --broker, then run again."
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import socket
 import threading
@@ -163,22 +164,45 @@ def _read_event(message: Received) -> AnyEvent | None:
     return None if isinstance(body, Alert) and not topics.is_alert(message.topic) else body
 
 
-def event_line(body: dict[str, Any]) -> Text | None:
-    """Give the line that people read of a body that this service published; None for one without a line."""
+def event_line(body: dict[str, Any], *, file_time: bool = False) -> Text | None:
+    """Give the line that people read of a body that this service published; None for one without a line.
+
+    Args:
+        body: the body.
+        file_time: show times from the beginning of the file instead of the time of day.
+    """
     model = _EVENTS.get(body["type"])
-    return None if model is None else _make_line(model.model_validate(body), show_site=False)
+    if model is None:
+        return None
+    shift_s = None
+    if file_time:
+        source_time_s = body["data"].get("source_time_s")
+        shift_s = math.nan if source_time_s is None else source_time_s - _local(body["time"]).timestamp()
+    return _make_line(model.model_validate(body), show_site=False, shift_s=shift_s)
 
 
-def _make_line(body: AnyEvent, *, show_site: bool) -> Text:
-    """Write an event as: local time, camera, what happened, how sure, for how long, why."""
+def file_clock(time_s: float) -> str:
+    """Write a time in a file: minutes, seconds and tenths."""
+    minutes, tenths = divmod(math.floor(time_s * 10 + 1e-6), 600)
+    return f"{minutes}:{tenths // 10:02}.{tenths % 10}"
+
+
+def _make_line(body: AnyEvent, *, show_site: bool, shift_s: float | None = None) -> Text:
+    """Write an event as: time, camera, what happened, how sure, for how long, why.
+
+    Args:
+        body: the event.
+        show_site: name the site too.
+        shift_s: from Unix time to that of the file, seconds (NaN: not known); None for the local time of day.
+    """
     _, _, place = _plain(body.source).partition("/")
     site, _, camera = place.partition("/")
     where = f"{site}/{camera}".rstrip("/") if show_site else (camera or "service")
     line = Text(no_wrap=True)
-    line.append(_local(body.time).strftime("%H:%M:%S"), style="dim")
+    line.append(f"{_clock(body.time, shift_s):>8}", style="dim")
     line.append(f"  {where:<12} ")
     if isinstance(body, Alert):
-        return line.append_text(_describe_alert(body))
+        return line.append_text(_describe_alert(body, shift_s))
     if isinstance(body, Danger):
         return line.append_text(_describe_danger(body))
     if isinstance(body, Action):
@@ -186,7 +210,7 @@ def _make_line(body: AnyEvent, *, show_site: bool) -> Text:
         return line.append(f"  {_sure(body.data.score)}, person {body.data.person}")
     if isinstance(body, CameraStatus):
         line.append(f"camera {body.data.state}", style=_CAMERA_STYLES[body.data.state])
-        fps = "" if body.data.fps is None else f"  {body.data.fps:.0f} pictures a second"
+        fps = f"  {body.data.fps:.0f} pictures a second" if body.data.fps else ""
         return line.append(fps if body.data.state == "online" else "").append(_because(body.data.reason))
     line.append(f"service {body.data.state}", style="green" if body.data.state == "online" else "bold red")
     return line.append(f"  version {_plain(body.data.version)}, model {_plain(body.data.model)}").append(
@@ -194,7 +218,13 @@ def _make_line(body: AnyEvent, *, show_site: bool) -> Text:
     )
 
 
-def _describe_alert(body: Alert) -> Text:
+def _clock(text: str, shift_s: float | None) -> str:
+    if shift_s is None:
+        return _local(text).strftime("%H:%M:%S")
+    return "" if math.isnan(shift_s) else file_clock(max(0.0, _local(text).timestamp() + shift_s))
+
+
+def _describe_alert(body: Alert, shift_s: float | None) -> Text:
     data = body.data
     text = Text()
     words = _ALERT_WORDS[data.kind]
@@ -207,7 +237,7 @@ def _describe_alert(body: Alert) -> Text:
         facts.append(_sure(data.probability))
     if data.floor_s:
         facts.append(f"on the floor for {_duration(data.floor_s)}")
-    facts.append(f"since {_local(data.since).strftime('%H:%M:%S')}")
+    facts.append(f"since {_clock(data.since, shift_s)}")
     if data.change_reason:
         facts.append(_plain(data.change_reason.replace("_", " ")))
     return text.append("  " + ", ".join(facts)).append(_because(data.reason))

@@ -199,7 +199,7 @@ class Sender:
         if self.error is None:
             self.since_s = self._clock()
         if self.error != report.reason:
-            log.warning("broker lost reason=%s", report.reason)
+            log.info("broker lost reason=%s", report.reason)
         self.error = report.reason
 
     def _take_ack(self, row: OutboxRow, reason: int) -> None:

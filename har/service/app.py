@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from har.models.actions import ActionScorer
 from har.models.bundle import Bundle
@@ -21,6 +22,11 @@ log = logging.getLogger(__name__)
 
 # A camera's watchdog wants to be asked at least once a second.
 _TICK_S = 0.25
+_LAGS_KEPT = 20_000
+# After a failure the camera counts as degraded for so long, and a new trace is logged no more often.
+_FAILING_S = 30.0
+# So many failures in a row, and the camera's pipeline is made anew: it may have learnt something that breaks it.
+_FAILURES_IN_A_ROW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,8 @@ class CameraReport:
         dropped: frames left out because the analysis was late.
         corrupt: packets or pictures that could not be decoded.
         restarts: times its process was started again.
+        failures: times that the analysis failed, each a bug; the camera goes on.
+        failure: the first of them, in words.
         ended: why it ended; empty if its file simply ended.
         user_error: the reason is a mistake that the user can mend.
         lag_s: from capture to the last event handed on, of each analysed frame; live and paced sources only.
@@ -60,6 +68,8 @@ class CameraReport:
     dropped: int = 0
     corrupt: int = 0
     restarts: int = 0
+    failures: int = 0
+    failure: str = ""
     ended: str = ""
     user_error: bool = False
     lag_s: list[float] = field(default_factory=list)
@@ -72,7 +82,17 @@ class CameraReport:
         return self.last_s - self.first_s
 
 
-_LAGS_KEPT = 20_000
+@dataclass(slots=True)
+class _Watch:
+    """What is remembered of one camera while it is watched."""
+
+    plan: CameraPlan
+    process: CameraProcess
+    pipeline: Pipeline
+    report: CameraReport
+    in_a_row: int = 0  # pictures whose analysis failed
+    failing_until_s: float = 0.0
+    told: tuple[str, str] | None = None
 
 
 class Service:
@@ -97,81 +117,141 @@ class Service:
         recorder: OverlayRecorder | None = None,
         housekeeping: Callable[[], None] = lambda: None,
     ) -> None:
-        scorer = ActionScorer(bundle)
-        risk = bundle.risk_model()
-        self._plans = {plan.spec.camera: plan for plan in plans}
-        self._pipelines = {
-            plan.spec.camera: Pipeline(
-                plan.spec.camera, actions=scorer, risk=risk, model_id=bundle.model_id, settings=plan.settings
-            )
-            for plan in plans
-        }
-        self._cameras = {plan.spec.camera: CameraProcess(plan.spec) for plan in plans}
+        self._scorer, self._risk, self._model_id = ActionScorer(bundle), bundle.risk_model(), bundle.model_id
         self._outlet, self._listeners = outlet, listeners
         self._recorder, self._housekeeping = recorder, housekeeping
         self.reports = {plan.spec.camera: CameraReport() for plan in plans}
+        self._watches = {
+            plan.spec.camera: _Watch(
+                plan, CameraProcess(plan.spec), self._make_pipeline(plan), self.reports[plan.spec.camera]
+            )
+            for plan in plans
+        }
 
     def run(self, stop: threading.Event) -> None:
         """Watch until every source has ended or `stop` is set; what is suspected then becomes an alert."""
+        watches = self._watches.values()
         try:
-            for camera in self._cameras.values():
-                camera.start()
-            while not stop.is_set() and not all(camera.is_over for camera in self._cameras.values()):
+            for watch in watches:
+                watch.process.start()
+            while not stop.is_set() and not all(watch.process.is_over for watch in watches):
                 self._wait()
-                for camera in self._cameras.values():
-                    for output in camera.poll():
-                        self._take(output)
+                for watch in watches:
+                    for output in watch.process.poll():
+                        self._guarded(watch, partial(self._take, watch, output))
                 self._housekeeping()
-            for name, camera in self._cameras.items():
-                if not camera.is_over:
-                    self._tell(self._pipelines[name].finish("source_ended"))
+            for watch in watches:
+                if not watch.process.is_over:
+                    self._finish(watch, "source_ended")
+                    self._tell(watch, [_offline(watch, "the service was stopped")])
         finally:
-            for name, camera in self._cameras.items():
-                self.reports[name].restarts = camera.restarts
-            stop_cameras(self._cameras.values())
+            for watch in watches:
+                watch.report.restarts = watch.process.restarts
+            stop_cameras(watch.process for watch in watches)
+
+    def _make_pipeline(self, plan: CameraPlan) -> Pipeline:
+        return Pipeline(
+            plan.spec.camera, actions=self._scorer, risk=self._risk, model_id=self._model_id, settings=plan.settings
+        )
 
     def _wait(self) -> None:
         """Sleep until a camera has something to say."""
         with selectors.DefaultSelector() as selector:
-            for camera in self._cameras.values():
-                if camera.connection is not None and not camera.is_over:
-                    selector.register(camera.connection, selectors.EVENT_READ)
+            for watch in self._watches.values():
+                if watch.process.connection is not None and not watch.process.is_over:
+                    selector.register(watch.process.connection, selectors.EVENT_READ)
             selector.select(_TICK_S)
 
-    def _take(self, output: CameraOutput) -> None:
+    def _guarded(self, watch: _Watch, work: Callable[[], None]) -> bool:
+        """Do something for one camera; whatever fails stays with that camera. Says whether it was done."""
+        try:
+            work()
+        except Exception as error:  # a bug: told, counted, and no reason to stop watching
+            self._note_failure(watch, error)
+            return False
+        return True
+
+    def _take(self, watch: _Watch, output: CameraOutput) -> None:
         """Take in what a camera's process says: people, a change of state, or the end."""
         if isinstance(output, PoseFrame):
-            self._analyse(output)
+            self._analyse(watch, output)
         elif isinstance(output, CameraStatus):
             if output.state == "offline":
-                self._tell(self._pipelines[output.camera].finish("camera_lost"))
-            self._tell([output])
+                self._finish(watch, "camera_lost")
+            self._tell_status(watch, output)
         else:
-            self._end(output)
+            self._end(watch, output)
 
-    def _analyse(self, frame: PoseFrame) -> None:
-        pipeline, report = self._pipelines[frame.camera], self.reports[frame.camera]
-        events = pipeline.update(frame)
-        self._tell(events)
-        if self._recorder is not None:
-            self._recorder.add(frame, pipeline.people(), events)
+    def _analyse(self, watch: _Watch, frame: PoseFrame) -> None:
+        report = watch.report
         report.first_s = report.first_s or frame.time_s
         report.last_s = frame.time_s
         report.frames += 1
         report.with_people += bool(frame.poses)
-        if not self._plans[frame.camera].spec.once and len(report.lag_s) < _LAGS_KEPT:
+        watch.in_a_row += 1
+        events = watch.pipeline.update(frame)
+        watch.in_a_row = 0
+        self._tell(watch, events)
+        if self._recorder is not None:
+            self._recorder.add(frame, watch.pipeline.people(), events)
+        if not watch.plan.spec.once and len(report.lag_s) < _LAGS_KEPT:
             report.lag_s.append(time.time() - frame.time_s)
 
-    def _end(self, end: EndOfSource) -> None:
-        self._tell(self._pipelines[end.camera].finish("source_ended"))
-        report = self.reports[end.camera]
+    def _finish(self, watch: _Watch, why: str) -> None:
+        """Tell what is suspected, now that no more pictures come."""
+        events: list[Event] = []
+        self._guarded(watch, lambda: events.extend(watch.pipeline.finish(why)))
+        self._tell(watch, events)
+        if self._recorder is not None:
+            self._recorder.finish(events)
+
+    def _end(self, watch: _Watch, end: EndOfSource) -> None:
+        report = watch.report
         report.ended, report.user_error = end.reason, end.user_error
         report.skipped, report.dropped, report.corrupt = end.skipped, end.dropped, end.corrupt
-        self._tell([CameraStatus(end.camera, "offline", 0.0, end.reason or "the source has ended", time.time())])
+        self._finish(watch, "source_ended")
+        self._tell_status(watch, _offline(watch, end.reason or "the source has ended"))
         log.info("source ended camera=%s frames=%d reason=%s", end.camera, report.frames, end.reason or "-")
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    def _tell_status(self, watch: _Watch, status: CameraStatus) -> None:
+        """Tell a camera's state. Read to its end, a file's is told once: how fast it is read is nobody's concern."""
+        if status.state == "online" and time.monotonic() < watch.failing_until_s:
+            return
+        news = (status.state, status.reason)
+        if not (watch.plan.spec.once and watch.told == news):
+            watch.told = news
+            self._tell(watch, [status])
+
+    def _note_failure(self, watch: _Watch, error: Exception) -> None:
+        """Log, count and tell a bug, and see that it does not last."""
+        camera, report = watch.plan.spec.camera, watch.report
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        report.failures += 1
+        report.failure = report.failure or what
+        is_new = time.monotonic() >= watch.failing_until_s
+        watch.failing_until_s = time.monotonic() + _FAILING_S
+        if is_new:
+            log.exception("analysis failed camera=%s n=%d", camera, report.failures)
+            reason = f"the analysis failed ({type(error).__name__}), which is a bug in har; it goes on"
+            self._tell(watch, [CameraStatus(camera, "degraded", 0.0, reason, time.time())])
+        if watch.in_a_row >= _FAILURES_IN_A_ROW:
+            watch.in_a_row = 0
+            old, watch.pipeline = watch.pipeline, self._make_pipeline(watch.plan)
+            events: list[Event] = []
+            self._guarded(watch, lambda: events.extend(old.finish("camera_lost")))
+            self._tell(watch, events)
+            log.error("analysis begun anew camera=%s n=%d", camera, report.failures)
+
+    def _tell(self, watch: _Watch, events: Sequence[Event]) -> None:
+        """Hand events on; one that cannot be handed on does not keep the next ones back."""
         for event in events:
-            message = self._outlet.publish(event)
-            for listener in self._listeners:
-                listener(message)
+            self._guarded(watch, partial(self._tell_one, event))
+
+    def _tell_one(self, event: Event) -> None:
+        message = self._outlet.publish(event)
+        for listener in self._listeners:
+            listener(message)
+
+
+def _offline(watch: _Watch, reason: str) -> CameraStatus:
+    return CameraStatus(watch.plan.spec.camera, "offline", 0.0, reason, time.time())

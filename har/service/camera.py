@@ -93,7 +93,7 @@ class CameraProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             in_main = threading.current_thread() is threading.main_thread()
-            level = logging.getLogger().getEffectiveLevel()
+            level = log.getEffectiveLevel()
             command = [sys.executable, "-P", "-m", "har.service.camera_child"]
             try:
                 self._process = subprocess.Popen(
@@ -206,14 +206,14 @@ class CameraProcess:
         gives_up = self.spec.once or (user_error and self.restarts == 0 and not is_live(self.spec.url))
         if gives_up:
             self.is_over = True
-            log.error("camera failed camera=%s reason=%s", self.spec.camera, reason)
+            log.info("camera failed camera=%s reason=%s", self.spec.camera, reason)
             end = EndOfSource(camera=self.spec.camera, reason=reason, user_error=user_error)
             return [self._offline(reason), end]
         self._attempt = 0 if ran_s > STEADY_S else self._attempt
         wait_s = min(RESTART_FIRST_S * 2.0**self._attempt, RESTART_MOST_S)
         self._attempt += 1
         self._restart_at_s = self._clock() + wait_s
-        log.error("camera failed camera=%s reason=%s restart_in_s=%.0f", self.spec.camera, reason, wait_s)
+        log.info("camera failed camera=%s reason=%s restart_in_s=%.0f", self.spec.camera, reason, wait_s)
         return [self._offline(f"{reason}; starting it again in {wait_s:.0f} s")]
 
     def _restart(self) -> None:

@@ -160,7 +160,7 @@ def main(arguments: list[str]) -> None:
     """Serve one camera until its source ends or the main process goes.
 
     Args:
-        arguments: file descriptor of the line to the main process, its log level, and whether to die with the
+        arguments: file descriptor of the line to the main process, the log level of har, and whether to die with the
             thread that started this process ("1").
     """
     descriptor, level, die_with_parent = (int(text) for text in arguments)
@@ -173,7 +173,10 @@ def main(arguments: list[str]) -> None:
     spec = decode_spec(line.recv(MAX_MESSAGE_BYTES))
     threading.Thread(target=_leave_with_parent, args=(line,), name="parent-watch", daemon=True).start()
     wire = Wire(line)
-    logging.basicConfig(level=level, handlers=[_LogToWire(wire, spec.url)])
+    to_wire = _LogToWire(wire, spec.url)
+    to_wire.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[to_wire])
+    logging.getLogger("har").setLevel(level)
     wire.send(SignOfLife(ready=False))
     try:
         _Camera(spec, wire).run()

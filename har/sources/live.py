@@ -147,7 +147,7 @@ class _Reader:
             attempt += 1
             if reason != self._trouble:  # once per trouble, not once per attempt
                 self._trouble = reason
-                self._tell(SourceStatus("lost", reason))
+                self._tell(SourceStatus("lost", f"{reason.rstrip('.')}; it is tried again"))
             self._pause(wait_s)
 
     def _read_connection(self) -> None:
@@ -187,7 +187,7 @@ class _Reader:
                 return
             if status.state == "lost":
                 self._newest = None
-                log.warning("source lost camera=%s reason=%s", self._camera, status.reason)
+                log.info("source lost camera=%s reason=%s", self._camera, status.reason)
             else:
                 log.info("source connected camera=%s url=%s", self._camera, self._shown)
             self._states.append(status)

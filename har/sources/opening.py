@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import av
+
 from har.sources.address import local_path, source_kind
 from har.sources.live import LiveLimits, check_webcam, open_rtsp, open_webcam
 from har.sources.replay import open_replay, read_clip
@@ -58,6 +60,28 @@ def check_source(url: str) -> None:
     elif kind != "rtsp":
         path = local_path(url)
         open_container(folder_files(path)[0] if kind == "folder" else path).close()
+
+
+def source_length_s(url: str) -> float | None:
+    """Give how long a file, the files of a folder, or a skeleton clip last; None where that is not known.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    kind = source_kind(url)
+    if kind in ("rtsp", "webcam"):
+        return None
+    path = local_path(url)
+    if kind == "replay":
+        time_s = read_clip(path).time_s
+        return float(time_s[-1] - time_s[0])
+    total_s = 0.0
+    for file in folder_files(path) if kind == "folder" else (path,):
+        with open_container(file) as container:
+            if container.duration is None:
+                return None
+            total_s += container.duration / av.time_base
+    return total_s
 
 
 def is_live(url: str) -> bool:

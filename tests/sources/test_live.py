@@ -152,6 +152,7 @@ def test_a_refusing_host_is_told_once_however_often_it_is_tried(caplog: pytest.L
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     limits = LiveLimits(retry_first_s=0.01, retry_most_s=0.02)
+    caplog.set_level(logging.INFO)
 
     with open_source(f"rtsp://u:s3cret-pw@127.0.0.1:{port}/main", camera="hall", limits=limits) as source:
         items = iter(source)
@@ -159,7 +160,7 @@ def test_a_refusing_host_is_told_once_however_often_it_is_tried(caplog: pytest.L
 
     lost = [item for item in told if isinstance(item, SourceStatus) and item.state == "lost"]
     assert len(lost) == 1
-    assert lost[0].reason.endswith("Connection refused")
+    assert lost[0].reason.endswith("Connection refused; it is tried again")
     assert caplog.text.count("source lost") == 1
     assert "s3cret" not in caplog.text
 
