@@ -22,7 +22,8 @@ from torch import Tensor
 
 from graphs.layouts import LAYOUTS
 from har.errors import BundleError, HarError
-from har.models.risk import FEATURES, RISK_TENSORS, RiskModel
+from har.models.risk import RISK_TENSORS, RiskModel
+from har.models.risk_features import FEATURES
 from har.models.stgcn import STGCN, STGCNConfig
 
 FORMAT = "har-bundle"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from har.models.risk import FEATURES, Array, BodyTrace, RiskModel, body_features
+from har.models.risk import RiskModel
+from har.models.risk_features import FEATURES, Array, BodyTrace, body_features
 from har.records import DangerKind, Posture, Risk, Stance
 
 _NOW_S = 0.5

@@ -15,7 +15,8 @@ import numpy as np
 
 from har.alerts import DangerRule, DangerSettings, is_in
 from har.models.posture import assess_risk, read_posture
-from har.models.risk import RISK_WINDOW_S, RiskModel, trace_body
+from har.models.risk import RiskModel
+from har.models.risk_features import RISK_WINDOW_S, trace_body
 from har.records import ActionEvent, ActionScores, Event, FloatArray, PoseFrame, Posture
 from har.track import Track, Tracker, TrackSettings
 from har.windows import resample

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from har.clips import Clip
 from har.models.bundle import RiskPart
-from har.models.risk import FEATURES, RISK_WINDOW_S, Array, RiskModel, fit_risk_model, predict_unseen, risk_features
+from har.models.risk import RiskModel, fit_risk_model
+from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array, risk_features
 from har.windows import resample
 
 RATE_HZ = 15.0
@@ -130,10 +131,7 @@ def fit_risk(windows: RiskWindows) -> RiskFit:
     The threshold is four fifths of the probability that nineteen of twenty falls reach in windows of people the model
     did not see: suspicion has to be easy, since confirmation is what an alert hangs on.
     """
-    model = fit_risk_model(
-        windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS, weight=windows.weight
-    )
-    unseen = predict_unseen(
+    model, unseen = fit_risk_model(
         windows.features, windows.danger, windows.subject, n_components=N_COMPONENTS, weight=windows.weight
     )
     known = np.nan_to_num(unseen)

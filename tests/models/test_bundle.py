@@ -20,7 +20,8 @@ import torch
 from har.errors import BundleError
 from har.models import bundle_files
 from har.models.bundle import Bundle, RiskPart, load_bundle, pack_bundle, save_bundle, verify_bundle
-from har.models.risk import FEATURES, RISK_TENSORS, RiskModel
+from har.models.risk import RISK_TENSORS, RiskModel
+from har.models.risk_features import FEATURES
 from har.models.stgcn import STGCN, STGCNConfig
 
 LABELS = ("stand", "walk", "fall")

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from har.errors import ShapeError
 from har.models.posture import assess_risk, read_posture
-from har.models.risk import FEATURES, RISK_WINDOW_S, RiskModel, trace_body
+from har.models.risk import RiskModel
+from har.models.risk_features import FEATURES, RISK_WINDOW_S, trace_body
 from har.records import FloatArray, Posture, Risk
 from tests.builders import HEIGHT_PX, WIDTH_PX, Body, falling_body, lying_body, seated_body, standing_body
 

@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as hnp
 
 from har.alerts import DangerSettings
 from har.clips import Clip
-from har.models.risk import FEATURES, RiskModel
+from har.models.risk import RiskModel
+from har.models.risk_features import FEATURES
 from har.records import ActionEvent, ActionScores, AlertEvent, DangerEvent, Event, FloatArray, Pose, PoseFrame
 from har.service.pipeline import ActionModel, Pipeline, PipelineSettings
 from har.synth.clips import simulate_clips

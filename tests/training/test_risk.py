@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from har.clips import Clip
-from har.models.risk import FEATURES, RISK_TENSORS, RiskModel
+from har.models.risk import RISK_TENSORS, RiskModel
+from har.models.risk_features import FEATURES
 from har.training.risk import EVERY_S, RiskWindows, cut_risk_windows, fit_risk, fit_risk_part
 from tests.builders import Body, falling_body, seated_body, standing_body, walking_body
 
