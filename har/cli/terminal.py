@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 
@@ -44,13 +44,13 @@ class Progress:
         if self._total_s:
             left_s = max(0.0, self._total_s - done_s) / done_s * (now_s - self._began_s)
             text += f" of {file_clock(self._total_s)}, about {left_s:.0f} s left"
-        _write_stderr(f"\r\x1b[2K{text}\r" if self._is_terminal else f"{text}\n")
+        _write(sys.stderr, f"\r\x1b[2K{text}\r" if self._is_terminal else f"{text}\n")
         self._is_drawn = self._is_terminal
 
     def clear(self) -> None:
         """Wipe it from the terminal."""
         if self._is_drawn:
-            _write_stderr("\r\x1b[2K")
+            _write(sys.stderr, "\r\x1b[2K")
             self._is_drawn = False
 
 
@@ -81,11 +81,9 @@ class Terminal:
         if self._progress is not None:
             self._progress.clear()
         console = self._states if is_state else self._events
-        try:
+        with console.capture() as text:  # rich itself ends the program when nobody reads it
             console.print(line)
-            console.file.flush()
-        except OSError:  # nobody reads it any more, as after `| head`; the service goes on
-            _silence(console.file.fileno())
+        _write(console.file, text.get())
 
     def _is_news(self, body: dict[str, Any]) -> bool:
         """Say whether a camera's state changed; that a file begins and ends is none."""
@@ -101,16 +99,12 @@ def _is_worth_a_line(body: dict[str, Any]) -> bool:
     return not (body["type"] == "har.danger.v1" and data["phase"] == "update" and data["alert"])
 
 
-def _write_stderr(text: str) -> None:
+def _write(file: IO[str], text: str) -> None:
+    """Write at once. When nobody reads it any more, as after `| head`, it goes nowhere, and the service goes on."""
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        file.write(text)
+        file.flush()
     except OSError:
-        _silence(sys.stderr.fileno())
-
-
-def _silence(descriptor: int) -> None:
-    """Send what is written from now on nowhere, also what Python flushes when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())  # also for what Python flushes when it ends
+        os.close(nowhere)
