@@ -276,7 +276,7 @@ def _draw_tag(picture: ImageArray, figure: Figure, *, size_px: int) -> None:
     height, width = picture.shape[:2]
     text = f"#{figure.person} {_plain(figure.label)[:_MAX_LABEL]}".strip()
     if figure.danger > 0:
-        text = f"{text}  {100 * min(figure.danger, 1.0):.0f}%"
+        text = f"{text}  danger {100 * min(figure.danger, 1.0):.0f}%"
     mask, pad = _letters(text, size_px), max(2, size_px // 4)
     bar_px = max(5, size_px // 3) if figure.danger > 0 else 0
     tag_width, tag_height = mask.shape[1] + 2 * pad, mask.shape[0] + 2 * pad + bar_px

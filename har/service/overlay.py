@@ -68,7 +68,7 @@ def check_overlay(source_url: str, out: Path) -> None:
 
     Args:
         source_url: the source's address.
-        out: the video to be written.
+        out: the video or picture to be written.
 
     Raises:
         ConfigError: the source is not one video file, or `out` cannot be written there.
@@ -78,8 +78,10 @@ def check_overlay(source_url: str, out: Path) -> None:
             f"--overlay draws on a video file, and {redact(source_url)} is none. Give one video file as --source, "
             "or leave --overlay out."
         )
-    if out.suffix.lower() != ".mp4":
-        raise ConfigError(f"--overlay {out}: the overlay is an MP4 video. Give it a name that ends in .mp4.")
+    if out.suffix.lower() not in (".mp4", ".png"):
+        raise ConfigError(
+            f"--overlay {out}: give a name that ends in .mp4 for a video, or in .png for a picture of the first alert."
+        )
     if out.is_dir():
         raise ConfigError(f"--overlay {out} is a folder. Name a file in it.")
     if not out.absolute().parent.is_dir():
