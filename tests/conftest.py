@@ -32,6 +32,14 @@ def har_data() -> Path:
     return data_folder()
 
 
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """The bundle under test: the shipped one."""
+    from har.models.shipped import find_bundle
+
+    return find_bundle()
+
+
 @functools.cache
 def _lack(marker: str) -> str | None:
     """Say what this machine lacks for tests with a marker, with the cure; None when it lacks nothing."""

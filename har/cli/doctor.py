@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from har.cli.cameras import read_cameras
 from har.cli.state import DATABASE, state_folder
 from har.cli.system import APT_LINE, LIBRARIES, loads, python_fits, python_range
 from har.errors import HarError
@@ -57,6 +58,7 @@ def examine(*, state: Path | None = None) -> list[Finding]:
         ("model bundle", _bundle),
         ("mosquitto", _mosquitto),
         ("broker", lambda: _broker(folder)),
+        ("cameras", lambda: _cameras(folder)),
         ("outbox", lambda: _outbox(folder)),
         ("state folder", lambda: _space(folder)),
         ("webcams", _webcams),
@@ -183,6 +185,12 @@ def _broker(folder: Path) -> Iterator[Finding]:
         yield Finding("broker", "ok", f"{read_broker_url(folder)} answers")
     except HarError as error:
         yield Finding("broker", "lacking", f"{error} Alerts are kept and sent again.")
+
+
+def _cameras(folder: Path) -> Iterator[Finding]:
+    for name, (state, reason) in read_cameras(folder).items():
+        found = f"{state}: {reason}" if reason else state
+        yield Finding(f"camera {name}", "ok" if state == "online" else "lacking", found)
 
 
 def _outbox(folder: Path) -> Iterator[Finding]:

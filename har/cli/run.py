@@ -15,6 +15,7 @@ from types import FrameType
 
 import har
 from har.alerts import DangerSettings
+from har.cli.cameras import CameraStates
 from har.cli.output import say, wants_text, write_json
 from har.cli.state import database_url, state_folder
 from har.cli.summary import Tally, complain, print_summary, summarise
@@ -67,7 +68,7 @@ def run(
         KeyboardInterrupt: `once` was stopped before the end of its files.
     """
     config = load_config(config_file) if config_file is not None else Config()
-    plans = _plan(config, sources, pose=pose, once=once)
+    plans = _plan(config, config_file, sources, pose=pose, once=once)
     _check_outputs(plans, overlay=overlay, json_file=json_file)
     bundle = load_bundle(find_bundle(model or config.model.bundle))
     plans = [_with_threshold(plan, config, bundle) for plan in plans]
@@ -77,13 +78,15 @@ def run(
         recorder = OverlayRecorder() if overlay is not None else None
         progress = Progress("analysed", total_s=_length_s(plans)) if once else None
         tally, terminal = Tally(), Terminal(once=once, to_stderr=not wants_text(json_file), progress=progress)
+        states = CameraStates(folder)
+        stack.callback(states.forget)
         stop = stack.enter_context(_stopped_by_signals())
         with _outlet(config, folder, bundle=bundle, broker=broker, once=once) as (outlet, keep_house):
             service = Service(
                 plans,
                 bundle=bundle,
                 outlet=outlet,
-                listeners=[*([events_file.write] if events_file else []), tally.count, terminal.show],
+                listeners=[*([events_file.write] if events_file else []), tally.count, states.note, terminal.show],
                 recorder=recorder,
                 housekeeping=keep_house if progress is None else lambda: progress.show(_done_s(service.reports)),
             )
@@ -110,10 +113,17 @@ def run(
         )
 
 
-def _plan(config: Config, sources: Sequence[str], *, pose: str | None, once: bool) -> list[CameraPlan]:
+def _plan(
+    config: Config, config_file: Path | None, sources: Sequence[str], *, pose: str | None, once: bool
+) -> list[CameraPlan]:
     """Settle which cameras are watched and how; find what is wrong with them before anything starts."""
     urls = {name: camera.url for name, camera in config.cameras.items()}
-    urls |= {source.camera: source.url for source in parse_sources(sources)}
+    for source in parse_sources(sources):
+        if source.camera in urls:
+            raise ConfigError(
+                f"{config_file}: has a camera {source.camera!r} already. Give the source another name: URL=CAMERA."
+            )
+        urls[source.camera] = source.url
     if not urls:
         raise ConfigError(
             "there is no camera to watch. Give one, as in `har run --source rtsp://10.0.0.7/main=hall`, or name a "

@@ -25,8 +25,8 @@ _TICK_S = 0.25
 _LAGS_KEPT = 20_000
 # After a failure the camera counts as degraded for so long, and a new trace is logged no more often.
 _FAILING_S = 30.0
-# So many failures in a row, and the camera's pipeline is made anew: it may have learnt something that breaks it.
-_FAILURES_IN_A_ROW = 5
+# So many failures in that time, and the camera's pipeline is made anew: what it remembers may be what breaks it.
+_FAILURES_BEARABLE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class _Watch:
     process: CameraProcess
     pipeline: Pipeline
     report: CameraReport
-    in_a_row: int = 0  # pictures whose analysis failed
+    n_failed: int = 0  # pictures whose analysis failed lately
     failing_until_s: float = 0.0
     told: tuple[str, str] | None = None
 
@@ -188,9 +188,9 @@ class Service:
         report.last_s = frame.time_s
         report.frames += 1
         report.with_people += bool(frame.poses)
-        watch.in_a_row += 1
-        events = watch.pipeline.update(frame)
-        watch.in_a_row = 0
+        events: list[Event] = []
+        if not self._guarded(watch, lambda: events.extend(watch.pipeline.update(frame))):
+            self._bear_failure(watch)
         self._tell(watch, events)
         if self._recorder is not None:
             self._recorder.add(frame, watch.pipeline.people(), events)
@@ -214,16 +214,17 @@ class Service:
         log.info("source ended camera=%s frames=%d reason=%s", end.camera, report.frames, end.reason or "-")
 
     def _tell_status(self, watch: _Watch, status: CameraStatus) -> None:
-        """Tell a camera's state. Read to its end, a file's is told once: how fast it is read is nobody's concern."""
+        """Tell a camera's state; that of a file read to its end only when it changes, however fast it is read."""
         if status.state == "online" and time.monotonic() < watch.failing_until_s:
             return
         news = (status.state, status.reason)
-        if not (watch.plan.spec.once and watch.told == news):
-            watch.told = news
-            self._tell(watch, [status])
+        if watch.told == news and (watch.plan.spec.once or status.state == "offline"):
+            return
+        watch.told = news
+        self._tell(watch, [status])
 
     def _note_failure(self, watch: _Watch, error: Exception) -> None:
-        """Log, count and tell a bug, and see that it does not last."""
+        """Log, count and tell a bug."""
         camera, report = watch.plan.spec.camera, watch.report
         what = f"{type(error).__name__}: {error}".rstrip(": ")
         report.failures += 1
@@ -231,16 +232,20 @@ class Service:
         is_new = time.monotonic() >= watch.failing_until_s
         watch.failing_until_s = time.monotonic() + _FAILING_S
         if is_new:
+            watch.n_failed = 0
             log.exception("analysis failed camera=%s n=%d", camera, report.failures)
             reason = f"the analysis failed ({type(error).__name__}), which is a bug in har; it goes on"
             self._tell(watch, [CameraStatus(camera, "degraded", 0.0, reason, time.time())])
-        if watch.in_a_row >= _FAILURES_IN_A_ROW:
-            watch.in_a_row = 0
-            old, watch.pipeline = watch.pipeline, self._make_pipeline(watch.plan)
-            events: list[Event] = []
-            self._guarded(watch, lambda: events.extend(old.finish("camera_lost")))
-            self._tell(watch, events)
-            log.error("analysis begun anew camera=%s n=%d", camera, report.failures)
+
+    def _bear_failure(self, watch: _Watch) -> None:
+        """See that a failure does not last: tell what is suspected, and begin anew without what is remembered."""
+        watch.n_failed += 1
+        if watch.n_failed < _FAILURES_BEARABLE:
+            return
+        watch.n_failed = 0
+        self._finish(watch, "camera_lost")
+        watch.pipeline = self._make_pipeline(watch.plan)
+        log.error("analysis begun anew camera=%s n=%d", watch.plan.spec.camera, watch.report.failures)
 
     def _tell(self, watch: _Watch, events: Sequence[Event]) -> None:
         """Hand events on; one that cannot be handed on does not keep the next ones back."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import datetime
 
 from har.records import AlertEvent
 from har.service.outlet import Outlet
@@ -22,6 +24,9 @@ def expire_alerts(store: Store, outlet: Outlet, *, now_s: float) -> int:
 
     Returns:
         How many were closed.
+
+    Raises:
+        StoreError: the alerts cannot be read.
     """
     old = [alert for alert in store.open_alerts() if now_s - alert.opened_s > EXPIRES_AFTER_S]
     for alert in old:
@@ -35,14 +40,19 @@ def expire_alerts(store: Store, outlet: Outlet, *, now_s: float) -> int:
                 priority=data["priority"],
                 camera=alert.camera,
                 person=data["person"],
-                since_s=alert.opened_s,
+                since_s=datetime.fromisoformat(data["since"]).timestamp(),
                 time_s=now_s,
-                source_time_s=data["source_time_s"],
-                floor_s=data["floor_s"],
-                probability=data["probability"],
+                source_time_s=_number(data["source_time_s"]),
+                floor_s=_number(data["floor_s"]),
+                probability=_number(data["probability"]),
                 reason="nobody answered within a day",
                 model=data["model"],
                 change_reason="expired",
             )
         )
     return len(old)
+
+
+def _number(value: float | None) -> float:
+    """Turn back what a body says of a number that is not known."""
+    return math.nan if value is None else value

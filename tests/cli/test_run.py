@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,9 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
+from har.cli.doctor import examine
 from har.cli.main import main
-from har.errors import BundleError
-from har.models.shipped import find_bundle
 from tests.mqtt.builders import Consumer, Mosquitto, free_port, wait_for
 from tests.mqtt.test_payloads import validate
 
@@ -26,15 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 HAR = Path(sys.executable).parent / "har"
 FALL, DAILY = ROOT / "sample_clips" / "fall_in_room", ROOT / "sample_clips" / "daily_living"
 STOPS_WITHIN_S = 5.0
-
-
-@pytest.fixture(scope="session")
-def bundle() -> Path:
-    """The bundle under test: the shipped one, or another named in the environment."""
-    try:
-        return find_bundle(os.environ.get("HAR_TEST_BUNDLE"))
-    except BundleError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -295,7 +284,7 @@ def test_a_signal_ends_the_service_soon_and_leaves_no_process(
     last = {body["source"]: body["data"] for body in consumer.bodies("har.camera.v1")}
     assert [data["reason"] for data in last.values()] == ["the service was stopped"] * 2
     assert "Traceback" not in run.err.read_text()
-    assert not (run.state / "broker.json").exists()
+    assert not any((run.state / name).exists() for name in ("broker.json", "cameras.json"))
 
 
 @pytest.mark.slow
@@ -432,6 +421,8 @@ def test_a_camera_that_refuses_is_tried_again_and_told_without_its_password(
     assert status["state"] == "offline"
     assert "rtsp://***@127.0.0.1:1/main" in status["reason"]
     assert "tried again" in status["reason"]
+    found = {finding.name: finding for finding in examine(state=run.state)}["camera hall"]
+    assert (found.state, found.found) == ("lacking", f"offline: {status['reason']}")
     time.sleep(1.0)
     assert run.process.poll() is None
     run.process.terminate()
