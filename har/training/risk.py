@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from har.clips import Clip
+from har.clips import Clip, Span
 from har.models.bundle import RiskPart
 from har.models.risk import RiskModel, fit_risk_model
 from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array, risk_features
@@ -29,6 +29,9 @@ _AFTER_GROUND_S = 1.3
 _CLEAR_AFTER_S = 2.6
 _CLEAR_BEFORE_S = 0.3
 _MIN_POSES = 10
+# Of real falls, a fifth begin within half a second of the person coming into view (GMDCSA24, cut that short).
+_ARRIVE_BEFORE_S = (0.2, 0.6)
+_N_ARRIVALS = 3
 _LOWEST_THRESHOLD, _HIGHEST_THRESHOLD = 0.2, 0.5
 
 
@@ -162,7 +165,7 @@ def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
         falls = [span for span in clip.spans if span[2] == FALL_LABEL]
         if clip.danger and not falls:
             continue  # it does not tell when
-        for _, ends, features in _people(clip, fallen_only=bool(falls)):
+        for _, ends, features in _people(clip, falls=falls):
             for end_s, row in zip(ends, features, strict=True):
                 truth = _truth(end_s, falls)
                 if truth is not None:
@@ -185,42 +188,62 @@ def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
     )
 
 
-def _people(clip: Clip, *, fallen_only: bool) -> Iterator[tuple[int, list[float], list[Array]]]:
+def _people(clip: Clip, *, falls: Sequence[Span]) -> Iterator[tuple[int, list[float], list[Array]]]:
     """Give each person's features; of a clip with a fall only those of the one whose shoulders drop most."""
     people = []
     drop = FEATURES.index("shoulder drop")
     for m in range(clip.joints.shape[1]):
-        ends, features = _features(clip, m)
+        ends, features = _features(clip, m, falls=falls)
         if features:
             people.append((m, ends, features))
-    if fallen_only and people:
+    if falls and people:
         people = [max(people, key=lambda person: max(float(row[drop]) for row in person[2]))]
     yield from people
 
 
-def _features(clip: Clip, m: int) -> tuple[list[float], list[Array]]:
-    """Compute one person's features every `EVERY_S`, from the first pose to the end of the clip."""
+def _features(clip: Clip, m: int, *, falls: Sequence[Span]) -> tuple[list[float], list[Array]]:
+    """Compute one person's features every `EVERY_S`, from the first pose to the end of the clip.
+
+    Then once more as if the person had come into view only then, shortly before the fall or anywhere: people do fall
+    in a doorway.
+    """
     seen = np.flatnonzero(np.isfinite(clip.joints[:, m, :, 0]).any(axis=1))
     if len(seen) < _MIN_POSES:
         return [], []
-    width_px, height_px = clip.width_px or 640, clip.height_px or 480
     first_s, last_s = float(clip.time_s[seen[0]]), float(clip.time_s[-1])
-    ends: list[float] = []
-    features: list[Array] = []
-    for step in range(math.ceil((last_s - first_s) / EVERY_S)):
+    found = list(_stretch(clip, m, from_s=first_s, until_s=last_s))
+    if falls:
+        arrivals = [start_s - before_s for start_s, _, _ in falls for before_s in _ARRIVE_BEFORE_S]
+    else:
+        arrivals = np.linspace(first_s, last_s, _N_ARRIVALS + 2)[1:-1].tolist()
+    for arrival_s in arrivals:
+        if arrival_s > first_s:
+            found += _stretch(clip, m, from_s=arrival_s, until_s=min(arrival_s + RISK_WINDOW_S, last_s))
+    return [end_s for end_s, _ in found], [row for _, row in found]
+
+
+def _stretch(clip: Clip, m: int, *, from_s: float, until_s: float) -> Iterator[tuple[float, Array]]:
+    """Give end and features of the windows of one person who came into view at `from_s`."""
+    width_px, height_px = clip.width_px or 640, clip.height_px or 480
+    for step in range(math.ceil((until_s - from_s) / EVERY_S)):
         # The service looks at the times of frames, never between them.
-        end_s = float(clip.time_s[np.searchsorted(clip.time_s, first_s + step * EVERY_S)])
-        inside = (clip.time_s > end_s - RISK_WINDOW_S - 0.5) & (clip.time_s <= end_s)
-        window = resample(clip.time_s[inside], clip.joints[inside, m], rate_hz=RATE_HZ, end_s=end_s,
-                          n_frames=round(RISK_WINDOW_S * RATE_HZ), width_px=width_px, height_px=height_px)  # fmt: skip
+        end_s = float(clip.time_s[np.searchsorted(clip.time_s, from_s + step * EVERY_S)])
+        inside = (clip.time_s >= max(from_s, end_s - RISK_WINDOW_S - 0.5)) & (clip.time_s <= end_s)
+        window = resample(
+            clip.time_s[inside],
+            clip.joints[inside, m],
+            rate_hz=RATE_HZ,
+            end_s=end_s,
+            n_frames=round(RISK_WINDOW_S * RATE_HZ),
+            width_px=width_px,
+            height_px=height_px,
+        )
         row = risk_features(window, rate_hz=RATE_HZ, width_px=width_px, height_px=height_px)
         if row is not None:
-            ends.append(end_s)
-            features.append(row)
-    return ends, features
+            yield end_s, row
 
 
-def _truth(end_s: float, falls: Sequence[tuple[float, float, str]]) -> int | None:
+def _truth(end_s: float, falls: Sequence[Span]) -> int | None:
     """Number of the fall that a window ending then holds, -1 for none, None if it is neither the one nor the other."""
     for number, (_, ground_s, _) in enumerate(falls):
         if ground_s - _BEFORE_GROUND_S <= end_s <= ground_s + _AFTER_GROUND_S:
