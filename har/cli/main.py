@@ -74,7 +74,10 @@ def run(
         Path | None, typer.Option(metavar="FILE", help="Add every event as a JSON line, as on MQTT.")
     ] = None,
     overlay: Annotated[
-        Path | None, typer.Option(metavar="OUT.mp4", help="Draw skeletons, labels and danger on the video.")
+        Path | None,
+        typer.Option(
+            metavar="OUT.mp4", help="Draw skeletons, labels and danger on the video; OUT.png: on one picture."
+        ),
     ] = None,
     silhouette: Annotated[bool, typer.Option("--silhouette", help="In the overlay, people are flat shapes.")] = False,
     once: Annotated[

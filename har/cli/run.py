@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import har
 from har.alerts import DangerSettings
@@ -44,6 +46,7 @@ _CONFIRM_WITHIN_S = 10.0
 _FLUSH_WITHIN_S = 2.0
 _HOUR_S = 3600.0
 _GRACE_S = 3.0
+_PICTURE_AFTER_ALERT_S = 0.5
 
 
 def run(
@@ -98,7 +101,7 @@ def run(
     if once and stop.is_set():
         raise KeyboardInterrupt
     if recorder is not None and overlay is not None:
-        _draw(recorder, Path(plans[0].spec.url), overlay, silhouette=silhouette)
+        _draw(recorder, plans[0].spec.url, overlay, silhouette=silhouette, alerts=tally.alerts)
     result = summarise(service.reports, tally, model=bundle.model_id)
     if once and wants_text(json_file):
         print_summary(result)
@@ -330,9 +333,16 @@ def _done_s(reports: Mapping[str, CameraReport]) -> float:
     return sum(report.frames_span_s for report in reports.values())
 
 
-def _draw(recorder: OverlayRecorder, video: Path, overlay: Path, *, silhouette: bool) -> None:
+def _draw(
+    recorder: OverlayRecorder, video: str, overlay: Path, *, silhouette: bool, alerts: Sequence[Mapping[str, Any]]
+) -> None:
+    """Draw the whole video, or for a .png one picture: shortly after the first alert, else of the end."""
     say(f"drawing {overlay}")
-    progress = Progress("drawn", total_s=source_length_s(str(video)))
+    if overlay.suffix.lower() == ".png":
+        at_s = alerts[0]["source_time_s"] + _PICTURE_AFTER_ALERT_S if alerts else math.inf
+        recorder.write_picture(video, overlay, at_s=at_s, silhouette=silhouette)
+        return
+    progress = Progress("drawn", total_s=source_length_s(video))
     recorder.write(video, overlay, silhouette=silhouette, progress=progress.show)
     progress.clear()
 
