@@ -3,7 +3,8 @@
 One `DangerRule` watches one person. Suspicion comes from the risk model and is published as a danger event at once.
 It becomes an alert when the person is still down a few seconds later, or was lost low and did not leave through an
 edge. Getting up ends the danger without an alert. The floor timer needs no classifier: hips and head near the lowest
-point, counted from the first time seen so. All times are capture times.
+point, counted from the first time seen so. A danger ends when the person is up again, or has sat or rested for a
+while where people may. All times are capture times.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _UP_DROP = 0.22
 # then for a moment), its falls by 0.14 (onto a bed) to 0.57.
 _HIP_DROP = 0.1
 _WIDE_BOX = 1.1
+# Sitting on a chair the head is 0.75 of the body over the feet, sitting on the floor 0.5.
+_OFF_FLOOR_HEAD_RISE = 0.6
 # Nobody loses more than this of the way down by crouching or sitting: for a person lost on the way.
 _LOST_DROP = 0.15
 _PRIORITY_RANK: dict[Priority, int] = {"low": 0, "medium": 1, "high": 2}
@@ -51,9 +54,10 @@ class DangerSettings:
         confirm_s: how long somebody must stay down before the alert.
         down_share: share of that time in which they must have been down.
         up_s: how long somebody must be up for the danger to end.
-        undecided_s: a suspicion neither confirmed nor ended by then ends.
+        settled_s: how long somebody must sit upright, or rest where people may lie, for an alert's danger to end.
+        undecided_s: a suspicion neither confirmed nor ended by then ends, unless the person is down just then.
         floor_after_s: time low on the floor before a floor alert; 0 for never.
-        floor_gap_s: longest interruption that does not start the floor timer again.
+        floor_gap_s: longest interruption that does not start the time on the floor again.
         timer_every_s: how often an open alert's time on the floor is told.
     """
 
@@ -61,6 +65,7 @@ class DangerSettings:
     confirm_s: float = 2.5
     down_share: float = 0.7
     up_s: float = 0.6
+    settled_s: float = 10.0
     undecided_s: float = 8.0
     floor_after_s: float = 60.0
     floor_gap_s: float = 5.0
@@ -77,14 +82,16 @@ class Incident:
         probability: highest probability so far.
         told_probability: probability of the last danger event.
         reason: why, in words.
-        before: how high the body was before it began.
+        before: how high the body was before it began; None if nobody saw the person before they lay.
         place: where the person was last seen, pixels.
         body_px: the person's size, pixels.
         alert: id of the alert; None until it is raised.
         alert_s: capture time at which it was raised.
         told_s: capture time of the last word about the time on the floor.
-        down_s: capture time from which the person is down without a break; None while up.
+        down_s: capture time from which the person is down, short breaks left out of account; None while not down.
+        down_seen_s: capture time at which the person was last down.
         up_since_s: capture time from which the person is up; None while down or unknown.
+        settled_since_s: capture time from which the person sits upright or rests; None while not.
     """
 
     kind: DangerKind
@@ -92,14 +99,16 @@ class Incident:
     probability: float
     told_probability: float
     reason: str
-    before: Stance
+    before: Stance | None
     place: tuple[float, float]
     body_px: float
     alert: str | None = None
     alert_s: float = 0.0
     told_s: float = 0.0
     down_s: float | None = None
+    down_seen_s: float = 0.0
     up_since_s: float | None = None
+    settled_since_s: float | None = None
 
 
 class DangerRule:
@@ -132,7 +141,7 @@ class DangerRule:
             posture: the person's posture now.
             risk: what the risk model says of the last window; None if it has no say yet.
             source_time_s: pts of the same frame.
-            resting: the person lies where people may lie (a bed): no danger begins here.
+            resting: the person is where people may lie (a bed): no danger begins here, and none is confirmed.
 
         Returns:
             What has to be told, in order; often nothing.
@@ -145,7 +154,7 @@ class DangerRule:
             events.append(self._danger("new", posture, source_time_s))
         incident = self.incident
         if incident is not None:
-            self._read(incident, posture)
+            self._read(incident, posture, resting=resting)
             if risk is not None and risk.probability >= self._settings.threshold:
                 events += self._learn_more(incident, risk, posture, source_time_s)
             events += self._progress(incident, posture, source_time_s)
@@ -165,7 +174,7 @@ class DangerRule:
     def is_same(self, posture: Posture) -> bool:
         """Say whether somebody seen near here may be this person, lost from sight: down in danger, or on the floor."""
         if self.incident is not None:
-            return is_down(posture, before=self.incident.before)
+            return _is_down(self.incident, posture)
         return self.on_floor and is_on_floor(posture)
 
     def finish(self, posture: Posture, *, source_time_s: float, why: str) -> list[Event]:
@@ -181,7 +190,7 @@ class DangerRule:
             return []
         if incident.alert is None and why != "left" and self._probably_down():
             return self._raise_alert(incident, posture, source_time_s, change_reason=why)
-        if incident.alert is None:
+        if incident.alert is None or why == "left":
             self.incident = None
             return [self._danger("end", posture, source_time_s, incident=incident)]
         return []
@@ -197,17 +206,24 @@ class DangerRule:
             return [self._danger("update", posture, source_time_s)]
         return [self._alert(incident, posture, source_time_s, change="kind")]
 
-    def _read(self, incident: Incident, posture: Posture) -> None:
-        """Note whether the person is down or up now."""
-        now_s, down = posture.time_s, is_down(posture, before=incident.before)
+    def _read(self, incident: Incident, posture: Posture, *, resting: bool) -> None:
+        """Note whether the person is down, up or settled now."""
+        now_s, down = posture.time_s, _is_down(incident, posture) and not resting
         self._readings.append((now_s, down))
         self._readings = [r for r in self._readings if r[0] >= now_s - self._settings.confirm_s - 1.0]
         if down:
-            incident.up_since_s = None
             incident.down_s = now_s if incident.down_s is None else incident.down_s
-        elif is_up(posture, before=incident.before):
-            incident.up_since_s = now_s if incident.up_since_s is None else incident.up_since_s
+            incident.down_seen_s = now_s
+        elif now_s - incident.down_seen_s > self._settings.floor_gap_s:
             incident.down_s = None
+        if down or not posture.found:
+            incident.up_since_s = None
+        elif _is_up(incident, posture):
+            incident.up_since_s = now_s if incident.up_since_s is None else incident.up_since_s
+        if down or not (resting or _is_seated(posture)):
+            incident.settled_since_s = None
+        elif incident.settled_since_s is None:
+            incident.settled_since_s = now_s
         incident.place, incident.body_px = posture.place, posture.body_px
 
     def _progress(self, incident: Incident, posture: Posture, source_time_s: float) -> list[Event]:
@@ -238,8 +254,12 @@ class DangerRule:
 
     def _is_over(self, incident: Incident, now_s: float) -> bool:
         up_s = now_s - incident.up_since_s if incident.up_since_s is not None else 0.0
-        needed_s = self._settings.up_s if incident.alert is None else 3 * self._settings.up_s
-        return up_s >= needed_s or (incident.alert is None and now_s - incident.since_s > self._settings.undecided_s)
+        settled_s = now_s - incident.settled_since_s if incident.settled_since_s is not None else 0.0
+        if incident.alert is not None:
+            return up_s >= 3 * self._settings.up_s or settled_s >= self._settings.settled_s
+        is_down_now = bool(self._readings) and self._readings[-1][1]
+        undecided = now_s - incident.since_s > self._settings.undecided_s and not is_down_now
+        return up_s >= self._settings.up_s or undecided
 
     def _watch_floor(self, posture: Posture, source_time_s: float, *, resting: bool) -> list[Event]:
         """Run the floor timer: it needs no classifier and no fall that anybody saw."""
@@ -259,14 +279,18 @@ class DangerRule:
     def _floor_alert(self, posture: Posture, source_time_s: float, *, since_s: float) -> list[Event]:
         """Raise a floor alert, once; or none if a fall's alert already tells of this person."""
         events: list[Event] = []
+        reason = f"low on the floor for {posture.time_s - since_s:.0f} s"
         if self.incident is None:
-            reason = f"low on the floor for {posture.time_s - since_s:.0f} s"
-            self.incident = Incident("floor", since_s, 1.0, 1.0, reason, _stance(posture), posture.place,
-                                     posture.body_px, down_s=since_s)  # fmt: skip
+            self.incident = Incident("floor", since_s, 1.0, 1.0, reason, None, posture.place, posture.body_px,
+                                     down_s=since_s, down_seen_s=posture.time_s)  # fmt: skip
             events.append(self._danger("new", posture, source_time_s))
-        if self.incident.alert is None:
-            self.incident.kind = "floor"
-            events += self._raise_alert(self.incident, posture, source_time_s, change_reason=None)
+        incident = self.incident
+        if incident.alert is None:
+            # What was suspected meanwhile began on the floor: the timer knows better since when, and how they lie.
+            incident.kind, incident.reason, incident.probability = "floor", reason, 1.0
+            incident.before, incident.down_s, incident.down_seen_s = None, since_s, posture.time_s
+            incident.since_s = min(incident.since_s, since_s)
+            events += self._raise_alert(incident, posture, source_time_s, change_reason=None)
         return events
 
     def _raise_alert(self, incident: Incident, posture: Posture, source_time_s: float, *,
@@ -333,6 +357,24 @@ def is_on_floor(posture: Posture) -> bool:
     return lying and posture.head_rise < 0.5 and posture.hip_rise < 0.35
 
 
+def _is_down(incident: Incident, posture: Posture) -> bool:
+    if incident.before is None:
+        return is_on_floor(posture)
+    return is_down(posture, before=incident.before)
+
+
+def _is_up(incident: Incident, posture: Posture) -> bool:
+    if incident.before is None:
+        return _is_seated(posture)
+    return is_up(posture, before=incident.before)
+
+
+def _is_seated(posture: Posture) -> bool:
+    """Say whether somebody seen sits upright, on something higher than the floor, or stands."""
+    upright = posture.trunk_angle < _UPRIGHT_TRUNK and posture.aspect < 1.0
+    return posture.found and upright and posture.head_rise > _OFF_FLOOR_HEAD_RISE
+
+
 def is_in(place: tuple[float, float], zones: Sequence[Sequence[tuple[float, float]]]) -> bool:
     """Say whether a point lies in one of some polygons (even-odd rule).
 
@@ -350,10 +392,6 @@ def _inside(place: tuple[float, float], corners: Sequence[tuple[float, float]]) 
         if (y0 > y) != (y1 > y) and x < (x1 - x0) * (y - y0) / (y1 - y0) + x0:
             inside = not inside
     return inside
-
-
-def _stance(posture: Posture) -> Stance:
-    return Stance(posture.shoulder_y, posture.hip_y)
 
 
 def _begin(posture: Posture, risk: Risk) -> Incident:

@@ -175,6 +175,10 @@ class Tracker:
         """Forget everybody; ids are not used again."""
         self.tracks = []
 
+    def forget(self, track: Track) -> None:
+        """Follow somebody no longer: another track turned out to be the same person."""
+        self.tracks = [other for other in self.tracks if other is not track]
+
     def _people(self, frame: PoseFrame) -> list[Sighting]:
         """Drop poses that are nobody, and the weaker of two poses of one person."""
         found = []

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from har.alerts import DangerRule, DangerSettings, is_in
+from har.alerts import DangerRule, DangerSettings, is_in, is_on_floor
 from har.models.posture import assess_risk, read_posture
 from har.models.risk import RiskModel
-from har.models.risk_features import RISK_WINDOW_S, trace_body
+from har.models.risk_features import RISK_WINDOW_S, BodyTrace, trace_body
 from har.records import ActionEvent, ActionScores, Event, FloatArray, PoseFrame, Posture
 from har.track import Track, Tracker, TrackSettings
 from har.windows import resample
@@ -33,6 +33,8 @@ _ACTION_MEMORY = 0.5
 _LOST_WAIT_S = 600.0
 _LOST_NEAR = 1.0
 _UNSEEN_S = 0.3
+# Two poses seen at once are two people; for a moment they may be two poses of one.
+_TOGETHER_S = 0.5
 
 
 class ActionModel(Protocol):
@@ -69,6 +71,7 @@ class _Person:
     person: int
     rule: DangerRule
     track: Track
+    came_from: tuple[float, float]  # where the track began, pixels
     danger_due_s: float = 0.0
     action_due_s: float = 0.0
     posture: Posture | None = None
@@ -109,31 +112,41 @@ class Pipeline:
         Args:
             frame: the next frame of this camera, in order of capture time.
         """
+        events: list[Event] = []
+        if self._last is not None and frame.time_s < self._last.time_s:  # a clock was set back between two connections
+            events += self.finish("camera_lost")
+            self._people = {}
         ended = self._tracker.update(frame)
         self._last = frame
-        events = self._leave(ended, frame)
+        events += self._leave(ended, frame)
         for track in self._tracker.tracks:
             seen_now = track.last.time_s == frame.time_s
             if seen_now and track.confirmed and track.person not in self._people:
                 self._meet(track)
-        for person in list(self._people.values()):
-            events += self._watch(person, frame)
+        for key in list(self._people):
+            if key in self._people:
+                events += self._watch(self._people[key], frame)
         return events + self._name_actions(frame)
 
     def finish(self, why: str = "source_ended") -> list[Event]:
-        """Give what has to be told when the source ends or the camera is lost; forgets everybody.
+        """Give what has to be told when the source ends or the camera is lost, and begin anew.
+
+        When a camera is lost, those who lay are waited for: found there again, it is the same incident.
 
         Args:
             why: "source_ended" or "camera_lost".
         """
         events: list[Event] = []
-        if self._last is not None:
-            for person in self._people.values():
-                if person.posture is not None:
-                    posture = replace(person.posture, time_s=self._last.time_s)
-                    events += person.rule.finish(posture, source_time_s=self._last.source_time_s, why=why)
-        self._people = {}
+        people, self._people = self._people, {}
         self._tracker.reset()
+        for key, person in people.items():
+            if self._last is None or person.posture is None:
+                continue
+            posture = replace(person.posture, time_s=self._last.time_s)
+            events += person.rule.finish(posture, source_time_s=self._last.source_time_s, why=why)
+            if why == "camera_lost" and _is_missed(person):
+                person.lost_s = self._last.time_s if person.lost_s is None else person.lost_s
+                self._people[key] = person
         return events
 
     def people(self) -> list[tuple[int, Track, str, float]]:
@@ -150,22 +163,26 @@ class Pipeline:
             model=self._model_id,
             new_id=self._new_id,
         )
-        self._people[track.person] = _Person(track.person, rule, track)
+        self._people[track.person] = _Person(track.person, rule, track, track.sightings[0].box.centre)
 
     def _go_on_with_lost(self, person: _Person, posture: Posture) -> None:
         """Take somebody low for the one who was lost in danger just here: the same incident, not a second one.
 
-        Somebody upright there is a helper; whoever is out of sight is still down.
+        Whoever is out of sight is still down. So somebody upright there is a helper, and so is somebody low who came
+        from elsewhere or was seen beside them.
         """
         for key, other in self._people.items():
-            unseen_s = posture.time_s - other.track.last.time_s
+            last_s = other.track.last.time_s
             if (
                 other is not person
-                and unseen_s >= _UNSEEN_S
-                and _is_near(other, posture)
+                and posture.time_s - last_s >= _UNSEEN_S
+                and person.track.started_s > last_s - _TOGETHER_S
+                and _is_near(other, person.came_from, body_px=posture.body_px)
+                and _is_near(other, posture.place, body_px=posture.body_px)
                 and other.rule.is_same(posture)
             ):
                 del self._people[key]
+                self._tracker.forget(other.track)
                 person.person, person.rule = other.person, other.rule
                 return
 
@@ -176,9 +193,10 @@ class Pipeline:
             person = self._people.get(track.person)
             if person is None or person.posture is None:
                 self._people.pop(track.person, None)
-            elif track.ended == "edge" or (person.rule.incident is None and not person.rule.on_floor):
+            elif not _is_missed(person) or (track.ended == "edge" and not is_on_floor(person.posture)):
                 del self._people[track.person]
-                events += person.rule.finish(person.posture, source_time_s=frame.source_time_s, why="left")
+                posture = replace(person.posture, time_s=frame.time_s)
+                events += person.rule.finish(posture, source_time_s=frame.source_time_s, why="left")
             else:
                 person.lost_s = frame.time_s
         return events
@@ -188,13 +206,9 @@ class Pipeline:
         if frame.time_s < person.danger_due_s - 1e-6:
             return []
         person.danger_due_s = frame.time_s + DANGER_EVERY_S
-        if person.lost_s is not None:
-            return self._wait_for(person, frame)
-        window = _window(person.track, end_s=frame.time_s, rate_hz=DANGER_RATE_HZ, frame=frame,
-                         n_frames=round(RISK_WINDOW_S * DANGER_RATE_HZ))  # fmt: skip
-        body = trace_body(window, rate_hz=DANGER_RATE_HZ)
+        body = self._trace(person, frame) if person.lost_s is None else None
         if body is None:
-            return []
+            return self._wait_for(person, frame)
         body_px = person.track.body_px
         at_edge = self._tracker.touches_edge(person.track.last.box, frame)
         posture = read_posture(body, time_s=frame.time_s, body_px=body_px, at_edge=at_edge)
@@ -204,18 +218,31 @@ class Pipeline:
         risk = None
         if self._risk is not None:
             risk = assess_risk(body, self._risk, width_px=frame.width_px, height_px=frame.height_px)
-        place = (posture.place[0] / frame.width_px, posture.place[1] / frame.height_px)
-        resting = is_in(place, self._settings.rest_zones)
+        resting = self._is_resting(posture, frame)
         return person.rule.update(posture, risk, source_time_s=frame.source_time_s, resting=resting)
 
+    def _trace(self, person: _Person, frame: PoseFrame) -> BodyTrace | None:
+        """Trace a person's body over the last seconds; None if none of their poses shows a body."""
+        window = _window(person.track, end_s=frame.time_s, rate_hz=DANGER_RATE_HZ, frame=frame,
+                         n_frames=round(RISK_WINDOW_S * DANGER_RATE_HZ))  # fmt: skip
+        return trace_body(window, rate_hz=DANGER_RATE_HZ)
+
+    def _is_resting(self, posture: Posture, frame: PoseFrame) -> bool:
+        place = (posture.place[0] / frame.width_px, posture.place[1] / frame.height_px)
+        return is_in(place, self._settings.rest_zones)
+
     def _wait_for(self, person: _Person, frame: PoseFrame) -> list[Event]:
-        """Go on with the danger of somebody who is out of sight where they fell."""
-        assert person.posture is not None
-        assert person.lost_s is not None
-        posture = replace(person.posture, time_s=frame.time_s, found=False)
-        events = person.rule.update(posture, None, source_time_s=frame.source_time_s)
-        over = person.rule.incident is None and not person.rule.on_floor
-        if over or frame.time_s - person.lost_s > _LOST_WAIT_S:
+        """Go on with the danger of somebody out of sight where they fell, or of whom only scraps are seen."""
+        if person.posture is None:
+            return []
+        lost_s = frame.time_s - person.lost_s if person.lost_s is not None else 0.0
+        events: list[Event] = []
+        if lost_s <= _LOST_WAIT_S:
+            at_edge = self._tracker.touches_edge(person.track.last.box, frame)
+            posture = replace(person.posture, time_s=frame.time_s, found=False, at_edge=at_edge)
+            resting = self._is_resting(posture, frame)
+            events = person.rule.update(posture, None, source_time_s=frame.source_time_s, resting=resting)
+        if person.lost_s is not None and (lost_s > _LOST_WAIT_S or not _is_missed(person)):
             self._people = {key: p for key, p in self._people.items() if p is not person}
         return events
 
@@ -270,9 +297,14 @@ def _window(track: Track, *, end_s: float, rate_hz: float, n_frames: int, frame:
                     width_px=frame.width_px, height_px=frame.height_px)  # fmt: skip
 
 
-def _is_near(lost: _Person, posture: Posture) -> bool:
-    """Say whether a posture is where somebody was lost."""
+def _is_missed(person: _Person) -> bool:
+    """Say whether somebody is waited for when out of sight: in danger, or on the floor."""
+    return person.rule.incident is not None or person.rule.on_floor
+
+
+def _is_near(lost: _Person, place: tuple[float, float], *, body_px: float) -> bool:
+    """Say whether a place is where somebody was lost."""
     if lost.posture is None:
         return False
-    offset = np.subtract(posture.place, lost.posture.place)
-    return float(np.hypot(*offset)) < _LOST_NEAR * max(lost.posture.body_px, posture.body_px)
+    offset = np.subtract(place, lost.posture.place)
+    return float(np.hypot(*offset)) < _LOST_NEAR * max(lost.posture.body_px, body_px)

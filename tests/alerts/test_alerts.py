@@ -322,6 +322,81 @@ def test_clocks_that_begin_elsewhere_shift_events_and_change_nothing_else() -> N
     assert [e.source_time_s + 1000.0 for e in dangers(now)] == pytest.approx([e.source_time_s for e in dangers(later)])
 
 
+LYING_BEFORE = Stance(LYING.shoulder_y, LYING.hip_y)
+
+
+def test_a_floor_alert_tells_the_whole_time_on_the_floor_whatever_was_suspected_meanwhile() -> None:
+    turning_over = replace(FALL, before=LYING_BEFORE, reason="unusual movement")
+
+    events = play(new_rule(), [(55.0, LYING, CALM), (10.0, LYING, turning_over)])
+
+    (alert,) = alerts(events)
+    assert (alert.kind, alert.change) == ("floor", "state")
+    assert alert.floor_s == pytest.approx(60.0, abs=0.3)
+    assert alert.since_s == pytest.approx(START_S, abs=0.3)
+    assert alert.reason == "low on the floor for 60 s"
+
+
+def test_a_suspicion_is_not_confirmed_by_lying_where_people_may_lie() -> None:
+    rule = new_rule()
+
+    events = play(
+        rule, [(3.0, STANDING, CALM), (1.0, LYING, FALL), (7.0, LYING, CALM)], resting=lambda at_s: at_s > 3.5
+    )
+    events += rule.finish(replace(LYING, time_s=START_S + 11.0), source_time_s=11.0, why="source_ended")
+
+    assert kinds(events) == ["new", "end"]
+
+
+def test_a_suspicion_does_not_run_out_while_the_person_is_down() -> None:
+    events = play(new_rule(undecided_s=8.0), [(3.0, STANDING, CALM), (6.5, SITTING, FALL), (9.0, LYING, CALM)])
+
+    assert kinds(events) == ["new", "update", "alert state"]
+
+
+def test_helped_into_a_chair_after_a_fall_the_danger_ends_and_a_second_fall_is_told() -> None:
+    events = play(new_rule(), [*FALLEN, (60.0, SITTING, CALM), (1.0, LYING, FALL), (9.0, LYING, CALM)])
+
+    assert kinds(events) == ["new", "update", "alert state", "end", "new", "update", "alert state"]
+    assert [alert.alert for alert in alerts(events)] == ["alert-1", "alert-2"]
+    assert dangers(events)[2].source_time_s == pytest.approx(13.0 + 10.0, abs=0.5)
+
+
+def test_sitting_up_on_the_floor_does_not_end_the_danger() -> None:
+    on_the_floor = replace(SITTING, shoulder_y=250.0, hip_y=330.0, head_rise=0.45, hip_rise=0.05, aspect=0.9)
+
+    seen_falling = play(new_rule(), [*FALLEN, (25.0, on_the_floor, CALM)])
+    found_lying = play(new_rule(), [(65.0, LYING, CALM), (25.0, on_the_floor, CALM)])
+
+    assert kinds(seen_falling) == ["new", "update", "alert state", "alert timer"]
+    assert kinds(found_lying)[:3] == ["new", "update", "alert state"]
+    assert "end" not in kinds(found_lying)
+
+
+def test_one_upright_reading_before_being_lost_at_an_edge_does_not_end_an_alerts_danger() -> None:
+    events = play(new_rule(), [*FALLEN, (STEP_S, STANDING, CALM), (10.0, LOST_AT_EDGE, None)])
+
+    assert kinds(events) == ["new", "update", "alert state"]
+
+
+def test_walking_out_of_the_picture_after_an_alert_ends_the_danger() -> None:
+    rule = new_rule()
+    play(rule, FALLEN)
+
+    events = rule.finish(replace(STANDING, time_s=START_S + 13.0), source_time_s=13.0, why="left")
+
+    (end,) = dangers(events)
+    assert (end.phase, end.alert) == ("end", "alert-1")
+
+
+def test_somebody_with_a_floor_alert_is_known_again_when_seen_lying_there() -> None:
+    rule = new_rule()
+    play(rule, [(65.0, LYING, None)])
+
+    assert rule.is_same(LYING)
+    assert not rule.is_same(STANDING)
+
+
 def test_readings_of_posture_as_a_person_would_read_them() -> None:
     assert is_up(STANDING, before=BEFORE)
     assert not is_down(STANDING, before=BEFORE)

@@ -320,6 +320,137 @@ def test_a_carer_who_stands_where_somebody_was_lost_is_not_taken_for_them(risk: 
     assert [person for person, *_ in pipeline.people()] == [2]
 
 
+# -- one incident, one alert -----------------------------------------------------------------------------------------
+
+
+def alert_ids(events: Sequence[Event]) -> list[str]:
+    return [e.alert for e in alerts(events) if e.change == "state"]
+
+
+def scraps(xy: FloatArray) -> Pose:
+    """A pose of which only the legs and one wrist are seen: no body to read a posture from."""
+    score = np.full(17, 0.05, dtype=np.float32)
+    score[[9, 13, 14, 15, 16]] = 0.9
+    return Pose(xy=np.asarray(xy, dtype=np.float32), score=score)
+
+
+def kneeling_body(*, x_px: float, px_per_m: float = 150.0) -> FloatArray:
+    """Somebody on their knees, bent over: hips 0.45 m, shoulders and head 0.8 m lower and forwards."""
+    joints = standing_body(x_px=x_px, px_per_m=px_per_m).copy()
+    joints[:11] += np.array([-0.45, 0.75], dtype=np.float32) * px_per_m
+    joints[11:13, 1] += 0.45 * px_per_m
+    joints[13:15, 1] += 0.42 * px_per_m
+    joints[15:17, 0] += 0.35 * px_per_m
+    return joints
+
+
+@pytest.mark.parametrize("lost_s", [3.55, 3.65])
+def test_somebody_of_whom_only_scraps_are_seen_after_a_fall_gives_an_alert(risk: RiskModel, lost_s: float) -> None:
+    frames = falling_person(fall_s=3.0, duration_s=12.0)
+    torn = [replace(f, poses=(scraps(f.poses[0].xy),)) if f.source_time_s > lost_s else f for f in frames]
+    pipeline = new_pipeline(risk)
+
+    events = play(pipeline, torn)
+
+    assert kinds(events) == ["new", "alert state"]
+
+
+def test_a_floor_alert_is_one_alert_though_the_pose_comes_and_goes() -> None:
+    hidden = [(70.0, 75.0), (120.0, 140.0)]
+    frames = frames_of(lambda _: lying_body(x_px=250.0), duration_s=230.0, rate_hz=8.0, hidden=hidden)
+
+    events = play(new_pipeline(None), frames)
+
+    assert alert_ids(events) == ["alert-1"]
+    assert {e.person for e in events if isinstance(e, DangerEvent | AlertEvent)} == {1}
+
+
+def test_a_helper_who_kneels_and_rises_again_does_not_end_the_danger_of_the_fallen(risk: RiskModel) -> None:
+    fall = falling_body(fall_s=3.0, x_px=150.0)
+
+    def helper(at_s: float) -> FloatArray:
+        if at_s < 9.0:
+            return walking_body(from_x_px=580, to_x_px=420, duration_s=9.0)(at_s)
+        share = np.float32(np.clip((at_s - 9.0) / 1.0, 0, 1) * np.clip((16.0 - at_s) / 1.0, 0, 1))
+        return standing_body(x_px=420.0) + share * (kneeling_body(x_px=420.0) - standing_body(x_px=420.0))
+
+    both = frames_of(fall, helper, duration_s=90.0)
+    frames = [replace(f, poses=f.poses[1:]) if 11.0 < f.source_time_s < 12.5 else f for f in both]
+
+    events = play(new_pipeline(risk), frames)
+
+    assert alert_ids(events) == ["alert-1"]
+    assert "end" not in kinds(events)
+
+
+def test_a_carer_who_comes_and_kneels_where_somebody_was_lost_is_not_taken_for_them(risk: RiskModel) -> None:
+    fallen = frames_of(falling_body(fall_s=3.0, x_px=150.0), duration_s=9.0, hidden=[(4.5, 99.0)])
+
+    def carer(at_s: float) -> FloatArray:
+        if at_s < 12.0:
+            return standing_body(x_px=600.0 - 70.0 * (at_s - 9.0))
+        share = np.float32(np.clip(at_s - 12.0, 0, 1) * np.clip(17.0 - at_s, 0, 1))
+        return standing_body(x_px=390.0) + share * (kneeling_body(x_px=390.0) - standing_body(x_px=390.0))
+
+    pipeline = new_pipeline(risk)
+    events = play(pipeline, [*fallen, *frames_of(carer, duration_s=15.0, begin_s=9.0)])
+
+    assert alert_ids(events)[:1] == ["alert-1"]
+    assert [e.person for e in events if isinstance(e, DangerEvent) and e.phase == "end" and e.alert] == []
+
+
+@pytest.mark.parametrize("away_s", [1.0, 40.0])
+def test_a_camera_that_comes_back_finds_the_same_incident(risk: RiskModel, away_s: float) -> None:
+    pipeline = new_pipeline(risk)
+    body = falling_body(fall_s=3.0)
+    events = play(pipeline, frames_of(body, duration_s=10.0))
+
+    events += pipeline.finish("camera_lost")
+    assert pipeline.people() == []
+    events += play(pipeline, frames_of(body, duration_s=80.0, begin_s=10.0 + away_s, rate_hz=8.0))
+
+    assert alert_ids(events) == ["alert-1"]
+
+
+def test_a_camera_that_stays_away_for_long_brings_nothing_old_back(risk: RiskModel) -> None:
+    pipeline = new_pipeline(risk)
+    play(pipeline, frames_of(falling_body(fall_s=3.0), duration_s=10.0))
+    pipeline.finish("camera_lost")
+
+    events = play(pipeline, frames_of(lambda _: standing_body(), duration_s=5.0, begin_s=5000.0))
+
+    assert events == []
+
+
+def test_times_that_go_back_begin_anew_and_stop_nothing(risk: RiskModel) -> None:
+    pipeline = new_pipeline(risk)
+    play(pipeline, frames_of(falling_body(fall_s=3.0), duration_s=10.0))
+
+    events = play(pipeline, frames_of(falling_body(fall_s=-997.0), duration_s=10.0, begin_s=-1000.0))
+
+    assert alert_ids(events) == ["alert-2"]
+
+
+def test_somebody_who_lies_at_the_edge_is_one_incident_though_the_pose_comes_and_goes(risk: RiskModel) -> None:
+    fall = falling_body(fall_s=3.0, x_px=400.0)
+    frames = frames_of(fall, duration_s=90.0, hidden=[(9.0, 13.0), (20.0, 24.0)])
+
+    events = play(new_pipeline(risk), frames)
+
+    assert alert_ids(events) == ["alert-1"]
+    assert "end" not in kinds(events)
+
+
+def test_who_lies_down_in_a_rest_zone_and_is_lost_under_the_blanket_gives_no_alert(risk: RiskModel) -> None:
+    bed = replace(at_threshold(risk), rest_zones=(((0.58, 0), (1, 0), (1, 1), (0.58, 1)),))
+    frames = frames_of(falling_body(fall_s=3.0, x_px=250.0), duration_s=16.0, hidden=[(4.0, 99.0)])
+    pipeline = new_pipeline(risk, settings=bed)
+
+    events = play(pipeline, frames)
+
+    assert kinds(events + pipeline.finish()) == ["new", "end"]
+
+
 # -- the floor timer -------------------------------------------------------------------------------------------------
 
 
