@@ -76,7 +76,7 @@ class Verdict:
         by_end: the alert came only because the video ended.
         false_alerts: alerts of kind fall or risk that are not the fall's first.
         floor_alerts: alerts of kind floor.
-        suspicions: danger events that began outside a fall.
+        suspicions: suspicions of kind fall or risk that began outside a fall.
         label_share: share of the time in which the action label was the one expected; None where none is.
     """
 
@@ -174,7 +174,7 @@ def judge_events(events: Sequence[Event], truth: Truth) -> tuple[AlertEvent | No
         else:
             false += 1
     floor = sum(alert.kind == "floor" for alert in raised)
-    begun = [e.source_time_s for e in events if isinstance(e, DangerEvent) and e.phase == "new"]
+    begun = [e.source_time_s for e in events if isinstance(e, DangerEvent) and e.phase == "new" and e.kind != "floor"]
     outside = sum(not truth.start_s <= time_s <= truth.ground_s + FOUND_WITHIN_S for time_s in begun)
     return found, false, floor, outside
 
@@ -219,10 +219,12 @@ def _label_share(events: Sequence[Event], truth: Truth) -> float | None:
     """Share of the labelled time of the person seen first in which the label is the expected one."""
     name = Path(truth.source).name
     expected = UPFALL_LABELS.get(name[:3]) if truth.source.startswith("upfall_video/") else None
-    actions = [event for event in events if isinstance(event, ActionEvent)]
-    actions = [event for event in actions if event.person == actions[0].person]
-    if expected is None or not actions:
+    if expected is None:
         return None
+    actions = [event for event in events if isinstance(event, ActionEvent)]
+    if not actions:
+        return 0.0
+    actions = [event for event in actions if event.person == actions[0].person]
     times = [*(event.source_time_s for event in actions), truth.end_s]
     lengths = np.diff(times)
     right = sum(length for event, length in zip(actions, lengths, strict=True) if event.label == expected)
@@ -307,7 +309,7 @@ def as_text(result: dict[str, Any]) -> str:
         "falls found": f"{total['found']} of {total['falls']} {by_end}",
         "false alerts": f"{total['false_alerts']} {daily}",
         "floor alerts": total["floor_alerts"],
-        "suspicions": f"{total['suspicions_in_daily_living']} in daily living, told as danger and not confirmed",
+        "suspicions": f"{total['suspicions_in_daily_living']} in daily living, told as danger",
         "delay after ground": delay,
     }
     lines = [f"model {result['model']} on {result['machine']['processor']}"]
