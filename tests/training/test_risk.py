@@ -55,7 +55,11 @@ def windows_of_two() -> RiskWindows:
     return windows
 
 
-def test_windows_say_fall_from_the_ground_to_shortly_after_and_nothing_next_to_it() -> None:
+def test_windows_say_fall_from_the_ground_to_shortly_after_and_nothing_next_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("har.training.risk._ARRIVE_BEFORE_S", ())
+
     windows = cut_risk_windows([fall_of("A"), fall_of("B", seed=1)])
 
     # A window ends every 0.3 s from 0.9 s on; those up to 0.3 s into the fall and from 2.6 s after it on are no fall.
@@ -68,6 +72,15 @@ def test_windows_say_fall_from_the_ground_to_shortly_after_and_nothing_next_to_i
     assert windows.fall[windows.danger].tolist() == [0] * of_fall.sum() + [1] * of_fall.sum()
     assert set(windows.fall[~windows.danger]) == {-1}
     assert len(np.unique(windows.subject)) == 2
+
+
+def test_falls_are_also_learnt_as_of_people_who_had_just_come_into_view() -> None:
+    windows = windows_of_two()
+
+    # Windows of somebody in view for 1 to 2.5 s only, from 0.2 s and from 0.6 s before the fall on.
+    of_a_whole_clip = np.unique(windows.fall[windows.danger], return_counts=True)[1]
+    assert (of_a_whole_clip >= 5 + 6).all()
+    assert windows.features[windows.danger, FEATURES.index("shoulder drop")].min() > 0.05
 
 
 def test_the_features_belong_to_the_truth_beside_them() -> None:
