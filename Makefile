@@ -18,7 +18,7 @@ setup: $(VENV)/.installed ## install into .venv and fetch the pose weights; quic
 	@$(BIN)/har models pull blazepose
 
 run: setup ## run the service on sample_clips/, or on SOURCE=file, folder, rtsp://..., webcam:0
-	$(BIN)/har run --source "$(or $(SOURCE),sample_clips)" $(ARGS)
+	@$(BIN)/har run --source "$(or $(SOURCE),sample_clips)" $(ARGS)
 
 test: setup-dev ## every test that this machine can run; skips are listed with their reason
 	$(BIN)/pytest $(ARGS)

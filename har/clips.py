@@ -275,7 +275,7 @@ def iterate_clips(folder: str | Path) -> Iterator[Clip]:
     index = Path(folder) / INDEX_NAME
     if not index.is_file():
         raise ClipError(
-            f"{folder}: is no clip set, it has no {INDEX_NAME}. Make one with `har extract` or `har import`."
+            f"{folder}: is no clip set, it has no {INDEX_NAME}. Make one with `har extract` or `har synth clips`."
         )
     seen: dict[str, int] = {}
     for number, entry in _read_index(index):
