@@ -181,7 +181,7 @@ def write_clips(folder: str | Path, clips: Iterable[Clip], *, append: bool = Fal
     if append and (target / INDEX_NAME).exists():
         return _append_clips(target, clips)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ClipError(f"{target}: is not an empty folder. Choose another one, or append to the clip set in it.")
+        raise ClipError(f"{target}: is not an empty folder. Choose another one, or empty it first.")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,16 @@ def bundle() -> Path:
     from har.models.shipped import find_bundle
 
     return find_bundle()
+
+
+@pytest.fixture(autouse=True)
+def _log_levels_end_with_their_test() -> Iterator[None]:
+    """Put log levels back: a command run in this process sets them, and other tests count records."""
+    rooms = [logging.getLogger(name) for name in ("har", "graphs")]
+    levels = [room.level for room in rooms]
+    yield
+    for room, level in zip(rooms, levels, strict=True):
+        room.setLevel(level)
 
 
 @functools.cache

@@ -200,7 +200,8 @@ def _outbox(folder: Path) -> Iterator[Finding]:
         return
     waiting = count_waiting_alerts(path)
     if waiting:
-        found = f"{waiting} alert messages wait for a broker or a receipt"
+        who = "1 alert message waits" if waiting == 1 else f"{waiting} alert messages wait"
+        found = f"{who} for a broker or a receipt"
         yield Finding("outbox", "lacking", found, f"har run --state {folder} sends them; har watch receipts them")
     else:
         yield Finding("outbox", "ok", "no alert is waiting")
