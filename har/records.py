@@ -22,6 +22,9 @@ Change: TypeAlias = Literal["state", "kind", "timer"]
 Priority: TypeAlias = Literal["low", "medium", "high"]
 CameraState: TypeAlias = Literal["online", "degraded", "offline"]
 
+SEEN_SCORE = 0.2
+"""A joint with a lower score does not count as seen."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from har.records import FloatArray, Pose, PoseFrame
+from har.records import SEEN_SCORE, FloatArray, Pose, PoseFrame
 
 # COCO's per-joint falloff, 2 sigma (cocodataset.org, keypoint evaluation).
 _OKS_FALLOFF = 2.0 * np.array(
@@ -23,9 +23,6 @@ _OKS_FALLOFF = 2.0 * np.array(
 )  # fmt: skip
 
 _FARTHEST_PX = 1e5
-
-SEEN_SCORE = 0.2
-"""A joint with a lower score does not count as seen."""
 
 
 @dataclass(frozen=True, slots=True)

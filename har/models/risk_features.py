@@ -14,17 +14,16 @@ import numpy.typing as npt
 
 from graphs.layouts import LAYOUTS
 from har.errors import ShapeError
-from har.records import FloatArray
+from har.records import SEEN_SCORE, FloatArray
 
 Array = npt.NDArray[np.float64]
 
 RISK_WINDOW_S = 2.5
-"""Length of the window the features are taken from: 29 features of such windows found 31 of 31 real falls."""
+"""Length of the window of the features: a whole fall (0.5 to 1.4 s on real video) and what was before it."""
 
 MIN_HISTORY_S = 1.0
 """Shortest time in view before the risk model has a say."""
 
-SEEN_SCORE = 0.2
 _START_S = 0.8
 _END_S = 0.6
 _SPEED_OVER_S = 0.4

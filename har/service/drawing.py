@@ -16,8 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from graphs.layouts import LAYOUTS
-from har.records import DangerKind, FloatArray, ImageArray
-from har.track import SEEN_SCORE
+from har.records import SEEN_SCORE, DangerKind, FloatArray, ImageArray
 
 Colour: TypeAlias = tuple[int, int, int]
 Point: TypeAlias = tuple[float, float]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from har.synth.body import ANGLES, N_ANGLES, A, Array
+from har.synth.body import N_ANGLES, A, Array
 
 SIDES = ("left", "right")
 
@@ -260,10 +260,6 @@ for _name, _index in A.items():
         MIRROR[_index] = A["right_" + _name.removeprefix("left_")]
     elif _name.startswith("right_"):
         MIRROR[_index] = A["left_" + _name.removeprefix("right_")]
-MIRROR_SIGN = np.array(
-    [-1.0 if name in ("yaw", "roll", "spin", "spine_side", "spine_twist", "head_side", "head_twist") else 1.0
-     for name in ANGLES]
-)  # fmt: skip
 
 
 def with_hands(rng: np.random.Generator, base: Array, name: str) -> Array:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from har.records import FloatArray, Pose, PoseFrame
-from har.track import SEEN_SCORE, Tracker, TrackSettings, box_of, iou, oks
+from har.records import SEEN_SCORE, FloatArray, Pose, PoseFrame
+from har.track import Tracker, TrackSettings, box_of, iou, oks
 from tests.builders import (
     HEIGHT_PX,
     START_S,
