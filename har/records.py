@@ -189,14 +189,16 @@ class ActionScores:
     """What the action model says of one window.
 
     Attributes:
-        label: the best label.
-        score: its probability in [0, 1].
+        label: the best label, or "unknown" if its probability is below `unknown_below`.
+        score: the probability of the best label, in [0, 1].
         top: the best labels with their probabilities, best first.
+        unknown_below: the probability under which no label is named; 0 where one always is.
     """
 
     label: str
     score: float
     top: tuple[tuple[str, float], ...]
+    unknown_below: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +208,8 @@ class ActionEvent:
     Attributes:
         camera: the camera's name.
         person: track id, unique per camera and run.
-        label: the new label.
-        score: its probability.
+        label: the new label; "unknown" where the model is not sure enough of any.
+        score: its probability; that of the best label where it is "unknown".
         top: the best labels with their probabilities, best first.
         since_s: when this label began, Unix seconds.
         time_s: capture time of the frame that decided it, Unix seconds.

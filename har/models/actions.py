@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from har.models.bundle import Bundle
+from har.models.unknown import UNKNOWN
 from har.records import ActionScores, FloatArray
 from har.windows import normalise
 
@@ -19,12 +20,14 @@ class ActionScorer:
         n_frames: frames of a window.
         rate_hz: frames per second of a window.
         model_id: "name@sha".
+        unknown_below: a best label with a lower probability is not named; 0 for a bundle without such a threshold.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.n_frames = bundle.window_frames
         self.rate_hz = bundle.rate_hz
         self.model_id = bundle.model_id
+        self.unknown_below = bundle.unknown.threshold if bundle.unknown else 0.0
         self._labels = bundle.labels
         self._layout = bundle.config.layout
         self._model = bundle.model
@@ -36,12 +39,14 @@ class ActionScorer:
             joints: (N, T, V, 3) x, y in pixels and score, NaN where nothing is known.
 
         Returns:
-            N answers.
+            N answers; where the label is "unknown", `score` and `top` are those of the labels it might have been.
         """
         with torch.inference_mode():
             scores = self._model.scores(torch.from_numpy(normalise(joints, layout=self._layout)))  # (N, n_labels)
         answers = []
         for row in scores.tolist():
             ranked = sorted(zip(self._labels, row, strict=True), key=lambda item: -item[1])
-            answers.append(ActionScores(ranked[0][0], ranked[0][1], tuple(ranked)))
+            best, score = ranked[0]
+            label = UNKNOWN if score < self.unknown_below else best
+            answers.append(ActionScores(label, score, tuple(ranked), unknown_below=self.unknown_below))
         return answers

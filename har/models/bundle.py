@@ -23,6 +23,7 @@ from har.models import bundle_contents as contents
 from har.models.bundle_files import read_files, refuse_existing, write_folder, write_zip
 from har.models.risk import RISK_TENSORS, RiskModel
 from har.models.stgcn import STGCN, STGCNConfig
+from har.models.unknown import UnknownRule
 from har.records import FloatArray
 
 RiskArray = npt.NDArray[np.float64]
@@ -49,6 +50,7 @@ class Bundle:
         created: when it was made, ISO 8601, UTC.
         parent: model id of the bundle it was trained from; None if from scratch.
         data_digest: digest of the data it was trained on.
+        unknown: when "unknown" is the answer; None for a bundle that always names a label.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Bundle:
     created: str
     parent: str | None
     data_digest: str
+    unknown: UnknownRule | None = None
 
     @property
     def model_id(self) -> str:
@@ -173,6 +176,7 @@ def save_bundle(
     created: datetime,
     parent: str | None = None,
     risk: RiskPart | None = None,
+    unknown: UnknownRule | None = None,
 ) -> Bundle:
     """Make a bundle, verify it and write it to a new folder, whole or not at all.
 
@@ -191,6 +195,7 @@ def save_bundle(
         created: now, with its time zone.
         parent: model id of the bundle it was trained from.
         risk: the risk part.
+        unknown: when "unknown" is the answer; None always names a label.
 
     Returns:
         The bundle as it would be loaded from its files.
@@ -206,7 +211,7 @@ def save_bundle(
     files = {
         "stgcn.safetensors": contents.to_blob(path, "stgcn.safetensors", model.state_dict()),
         "golden.safetensors": _golden_blob(path, model, golden_windows, risk),
-        "labels.json": contents.to_json(path, "labels.json", {"labels": list(labels)}),
+        "labels.json": contents.to_json(path, "labels.json", contents.describe_labels(labels, unknown)),
         "skeleton.json": contents.to_json(path, "skeleton.json", skeleton),
         "norm.json": contents.to_json(path, "norm.json", norm),
         "metrics.json": contents.to_json(path, "metrics.json", metrics),
@@ -257,7 +262,7 @@ def _open(files: Mapping[str, bytes], path: Path) -> tuple[Bundle, Verification]
     contents.check_digests(files, manifest, path)
     config = contents.read_config(manifest, path)
     skeleton = contents.read_skeleton(files, config, path)
-    labels = contents.read_labels(files, config, path)
+    labels, unknown = contents.read_labels(files, config, path)
     norm, metrics = contents.read_json(files, path, "norm.json"), contents.read_json(files, path, "metrics.json")
     card = contents.read_text(files, path, "card.md")
     model = contents.read_model(files, config, path)
@@ -280,6 +285,7 @@ def _open(files: Mapping[str, bytes], path: Path) -> tuple[Bundle, Verification]
         created=manifest.created,
         parent=manifest.parent,
         data_digest=manifest.data_digest,
+        unknown=unknown,
     )
     sizes = MappingProxyType({name: len(blob) for name, blob in sorted(files.items())})
     n_parameters = sum(parameter.numel() for parameter in model.parameters())

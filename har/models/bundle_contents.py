@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -25,6 +25,7 @@ from har.errors import BundleError, HarError
 from har.models.risk import RISK_TENSORS, RiskModel
 from har.models.risk_features import FEATURES
 from har.models.stgcn import STGCN, STGCNConfig
+from har.models.unknown import UnknownRule
 
 FORMAT = "har-bundle"
 FORMAT_VERSION = 1
@@ -92,10 +93,20 @@ class Skeleton(_Strict):
     rate_hz: Annotated[float, Field(ge=1, le=240)]
 
 
+class Unknown(_Strict):
+    """When "unknown" is answered, in labels.json."""
+
+    score: Literal["max_probability"]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    keeps: Annotated[float, Field(gt=0, le=1)]
+    n: Annotated[int, Field(ge=1)]
+
+
 class Labels(_Strict):
     """labels.json."""
 
     labels: list[Label]
+    unknown: Unknown | None = None
 
 
 def refuse(path: Path, file: str, found: str, cure: str = AGAIN) -> NoReturn:
@@ -233,13 +244,19 @@ def read_skeleton(files: Files, config: STGCNConfig, path: Path) -> Skeleton:
     return skeleton
 
 
-def read_labels(files: Files, config: STGCNConfig, path: Path) -> tuple[str, ...]:
-    """Read labels.json: as many different labels as the network has outputs."""
+def describe_labels(labels: Sequence[str], unknown: UnknownRule | None) -> dict[str, Any]:
+    """Give labels.json; a bundle that always names a label has no word of "unknown" there."""
+    return {"labels": list(labels)} | ({} if unknown is None else {"unknown": unknown.as_dict()})
+
+
+def read_labels(files: Files, config: STGCNConfig, path: Path) -> tuple[tuple[str, ...], UnknownRule | None]:
+    """Read labels.json: as many different labels as the network has outputs, and when "unknown" is answered."""
     file = "labels.json"
-    labels = check_schema(Labels, read_json(files, path, file), path, file).labels
+    found = check_schema(Labels, read_json(files, path, file), path, file)
+    labels, unknown = found.labels, found.unknown
     if len(labels) != config.n_classes or len(set(labels)) != len(labels):
         refuse(path, file, f"{len(set(labels))} different labels for {config.n_classes} outputs")
-    return tuple(labels)
+    return tuple(labels), None if unknown is None else UnknownRule.from_dict(unknown.model_dump())
 
 
 def to_blob(path: Path, file: str, tensors: Mapping[str, Tensor]) -> bytes:

@@ -17,6 +17,7 @@ from har.alerts import DangerRule, DangerSettings, is_in, is_on_floor
 from har.models.posture import assess_risk, read_posture
 from har.models.risk import RiskModel
 from har.models.risk_features import RISK_WINDOW_S, BodyTrace, trace_body
+from har.models.unknown import UNKNOWN
 from har.records import ActionEvent, ActionScores, Event, FloatArray, PoseFrame, Posture
 from har.track import Track, Tracker, TrackSettings
 from har.windows import resample
@@ -270,7 +271,7 @@ class Pipeline:
             old = person.scores.get(label, score)
             person.scores[label] = _ACTION_MEMORY * old + (1 - _ACTION_MEMORY) * score
         ranked = sorted(person.scores.items(), key=lambda item: -item[1])
-        best = ranked[0][0]
+        best = UNKNOWN if ranked[0][1] < scores.unknown_below else ranked[0][0]
         if best == person.label:
             person.rival, person.rival_wins = "", 0
             return []
