@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from graphs.adjacency import adjacency, n_partitions
 from graphs.layouts import layout
 from har.errors import ShapeError
+from har.models.inputs import features
 
 N_BLOCKS = 9
 
@@ -90,35 +91,6 @@ class STGCNConfig:
     def frames_ahead(self) -> int:
         """Input frames that an output looks ahead, all blocks together; a frame after a stride of 2 counts double."""
         return sum(ahead * prod(self.strides[:block]) for block, ahead in enumerate(self.look_ahead))
-
-
-def features(joints: Tensor, *, layout_name: str) -> Tensor:
-    """Make the network's input: every joint, and the bone from its parent to it.
-
-    Args:
-        joints: (N, T, V, D + 1) body-centred coordinates and score; NaN where nothing is known.
-        layout_name: their layout.
-
-    Returns:
-        (N, T, V, 2 * (D + 1)), finite: coordinates and score of the joint, then the bone's vector and score, the lower
-        of its ends'. What is unknown is zero with score zero; the bone of the root is zero and has the root's score.
-
-    Raises:
-        ShapeError: joints are not (N, T, V, D + 1) of that layout.
-    """
-    which = layout(layout_name)
-    if joints.ndim != 4 or joints.shape[2] != which.n_joints or joints.shape[3] < 3:
-        raise ShapeError(
-            f"joints of {layout_name!r} must be (N, T, {which.n_joints}, C) with C of 3 or more, "
-            f"got {tuple(joints.shape)}."
-        )
-    known = joints.isfinite().all(dim=-1, keepdim=True)  # (N, T, V, 1)
-    joints = torch.where(known, joints, 0.0)  # (N, T, V, D+1)
-    parents = joints[:, :, list(which.parents)]  # (N, T, V, D+1)
-    score = torch.minimum(joints[..., -1:], parents[..., -1:])  # (N, T, V, 1)
-    whole = known & known[:, :, list(which.parents)]  # (N, T, V, 1)
-    bone = torch.where(whole, joints[..., :-1] - parents[..., :-1], 0.0)  # (N, T, V, D)
-    return torch.cat([joints, bone, score], dim=-1)  # (N, T, V, 2*(D+1))
 
 
 class _ChannelNorm(nn.BatchNorm1d):

@@ -1,0 +1,110 @@
+"""What a network is shown of a skeleton: its joints, its bones, their motion, or several of these side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from graphs.layouts import Layout, layout
+from har.errors import ShapeError
+
+JOINT_AND_BONE = "joint+bone"
+"""What the first bundles were trained on, and what a bundle that names no input means."""
+
+_Part = Callable[[Tensor, Tensor, Layout], Tensor]
+
+
+def features(joints: Tensor, *, layout_name: str, kind: str = JOINT_AND_BONE) -> Tensor:
+    """Make a network's input of joints.
+
+    Args:
+        joints: (N, T, V, D + 1) body-centred coordinates and score; NaN where nothing is known.
+        layout_name: their layout.
+        kind: a key of `INPUTS`.
+
+    Returns:
+        (N, T, V, C), finite; C is `n_channels(kind, dims=D)`. Each part of the kind is D numbers and a score:
+        "joint", the coordinates; "bone", the vector from the parent joint, with the lower score of its ends, zero at
+        the root; "motion", the way since the frame before, with the lower score of both, zero at the first frame.
+        "bone motion" is the motion of the bones. What is unknown is zero with score zero, and so is all made of it.
+
+    Raises:
+        ShapeError: joints are not (N, T, V, D + 1) of that layout, or the kind is not known.
+    """
+    which = layout(layout_name)
+    if joints.ndim != 4 or joints.shape[2] != which.n_joints or joints.shape[3] < 3:
+        raise ShapeError(
+            f"joints of {layout_name!r} must be (N, T, {which.n_joints}, C) with C of 3 or more, "
+            f"got {tuple(joints.shape)}."
+        )
+    known = joints.isfinite().all(dim=-1, keepdim=True)  # (N, T, V, 1)
+    joints = torch.where(known, joints, 0.0)  # (N, T, V, D+1)
+    return torch.cat([part(joints, known, which) for part in _parts(kind)], dim=-1)  # (N, T, V, parts*(D+1))
+
+
+def n_channels(kind: str, *, dims: int) -> int:
+    """Give the channels of an input: `dims` coordinates and a score for each of its parts.
+
+    Raises:
+        ShapeError: the kind is not known.
+    """
+    return len(_parts(kind)) * (dims + 1)
+
+
+def n_dims(kind: str, *, channels: int) -> int:
+    """Give the coordinates of a joint, 2 or 3, of which an input of so many channels is made.
+
+    Raises:
+        ShapeError: the kind is not known, or no number of coordinates gives these channels.
+    """
+    for dims in (2, 3):
+        if n_channels(kind, dims=dims) == channels:
+            return dims
+    raise ShapeError(f"{channels} channels are not those of {kind!r} in two or three dimensions.")
+
+
+def _parts(kind: str) -> tuple[_Part, ...]:
+    if kind not in INPUTS:
+        raise ShapeError(f"the input {kind!r} is not known. Known: {', '.join(INPUTS)}.")
+    return INPUTS[kind]
+
+
+def _joint(joints: Tensor, known: Tensor, which: Layout) -> Tensor:
+    return joints
+
+
+def _bone(joints: Tensor, known: Tensor, which: Layout) -> Tensor:
+    parents = joints[:, :, list(which.parents)]  # (N, T, V, D+1)
+    score = torch.minimum(joints[..., -1:], parents[..., -1:])  # (N, T, V, 1)
+    whole = known & known[:, :, list(which.parents)]  # (N, T, V, 1)
+    bone = torch.where(whole, joints[..., :-1] - parents[..., :-1], 0.0)  # (N, T, V, D)
+    return torch.cat([bone, score], dim=-1)  # (N, T, V, D+1)
+
+
+def _motion(joints: Tensor, known: Tensor, which: Layout) -> Tensor:
+    return _change(joints, known)
+
+
+def _bone_motion(joints: Tensor, known: Tensor, which: Layout) -> Tensor:
+    return _change(_bone(joints, known, which), known & known[:, :, list(which.parents)])
+
+
+def _change(values: Tensor, known: Tensor) -> Tensor:
+    """Give what changed since the frame before, and the lower of both scores."""
+    before = torch.cat([values[:, :1], values[:, :-1]], dim=1)  # (N, T, V, D+1)
+    both = known & torch.cat([known[:, :1], known[:, :-1]], dim=1)  # (N, T, V, 1)
+    moved = torch.where(both, values[..., :-1] - before[..., :-1], 0.0)  # (N, T, V, D)
+    return torch.cat([moved, torch.minimum(values[..., -1:], before[..., -1:])], dim=-1)  # (N, T, V, D+1)
+
+
+INPUTS: dict[str, tuple[_Part, ...]] = {
+    "joint": (_joint,),
+    "bone": (_bone,),
+    "motion": (_motion,),
+    "bone motion": (_bone_motion,),
+    JOINT_AND_BONE: (_joint, _bone),
+    "joint+bone+motion": (_joint, _bone, _motion),
+}
+"""The parts of every kind of input, side by side in this order."""
