@@ -76,6 +76,7 @@ class _Person:
     danger_due_s: float = 0.0
     action_due_s: float = 0.0
     posture: Posture | None = None
+    danger: float = 0.0
     scores: dict[str, float] = field(default_factory=dict)
     label: str = ""
     rival: str = ""
@@ -155,6 +156,10 @@ class Pipeline:
         return [(p.person, p.track, p.label, p.rule.incident.probability if p.rule.incident else 0.0)
                 for p in self._people.values() if p.lost_s is None]  # fmt: skip
 
+    def dangers(self) -> dict[int, float]:
+        """Give the probability of danger in the last window of everybody in view."""
+        return {p.person: p.danger for p in self._people.values() if p.lost_s is None}
+
     def _meet(self, track: Track) -> None:
         """Begin to watch a new person."""
         rule = DangerRule(
@@ -219,6 +224,7 @@ class Pipeline:
         risk = None
         if self._risk is not None:
             risk = assess_risk(body, self._risk, width_px=frame.width_px, height_px=frame.height_px)
+        person.danger = risk.probability if risk is not None else 0.0
         resting = self._is_resting(posture, frame)
         return person.rule.update(posture, risk, source_time_s=frame.source_time_s, resting=resting)
 
