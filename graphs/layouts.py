@@ -36,7 +36,7 @@ class Layout:
         y_axis: whether y grows "up" or "down" in data of this layout.
 
     Raises:
-        LayoutError: the bones are not a tree over all joints, or an index is out of range.
+        LayoutError: the bones are not a tree over all joints, an index is out of range, or a name comes twice.
     """
 
     name: str
@@ -48,6 +48,8 @@ class Layout:
     y_axis: Literal["up", "down"] = "down"
 
     def __post_init__(self) -> None:
+        if len(set(self.joints)) != len(self.joints) or not all(self.joints):
+            raise LayoutError(f"layout {self.name!r}: every joint needs a name of its own.")
         indices = [index for pair in self.edges for index in pair] + list(self.centre)
         if not self.centre or min(indices) < 0 or max(indices) >= self.n_joints:
             raise LayoutError(f"layout {self.name!r}: joint indices must lie in 0..{self.n_joints - 1}.")
@@ -91,7 +93,8 @@ class Layout:
     def pairs(self) -> tuple[Pair, ...]:
         """(left, right) joint indices of every pair of joints."""
         index = {name: position for position, name in enumerate(self.joints)}
-        return tuple((i, index[name.replace("left", "right")]) for name, i in index.items() if "left" in name)
+        others = {name: name.replace("left", "right") for name in self.joints if "left" in name}
+        return tuple((index[name], index[other]) for name, other in others.items() if other in index)
 
     @cached_property
     def mirror_order(self) -> tuple[int, ...]:
@@ -244,7 +247,8 @@ _STAND_IN: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def _meaning(which: Layout, joint: str) -> str:
+def meaning(which: Layout, joint: str) -> str:
+    """Say what a joint of a layout is anatomically, whatever it is called there: "left_hip", "neck"."""
     side, stem = joint.rpartition("_")[2], joint.rpartition("_")[0]
     named = f"{side}_{stem}" if side in ("left", "right") else joint
     return _MEANING.get((which.name, joint), named)
@@ -268,8 +272,8 @@ def _weights(point: str, given: dict[str, int], tried: frozenset[str] = frozense
 @cache
 def _map(source: str, target: str) -> tuple[dict[int, float], ...] | None:
     """For each target joint its weights over the source's joints; None where one cannot be made."""
-    given = {_meaning(layout(source), joint): index for index, joint in enumerate(layout(source).joints)}
-    rows = [_weights(_meaning(layout(target), joint), given) for joint in layout(target).joints]
+    given = {meaning(layout(source), joint): index for index, joint in enumerate(layout(source).joints)}
+    rows = [_weights(meaning(layout(target), joint), given) for joint in layout(target).joints]
     return None if None in rows else tuple(row for row in rows if row is not None)
 
 

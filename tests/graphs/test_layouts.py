@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs import LAYOUTS, Layout, LayoutError, layout, map_joints, maps_from, mirror_joints, swap_sides, to_image_axes
+from graphs import (
+    LAYOUTS,
+    Layout,
+    LayoutError,
+    is_own,
+    layout,
+    map_joints,
+    maps_from,
+    mirror_joints,
+    swap_sides,
+    to_image_axes,
+)
 
 DATA = Path(os.environ.get("HAR_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 N_JOINTS = {
@@ -24,7 +35,7 @@ def some_joints(name: str, *, seed: int = 0, n_frames: int = 4, n_channels: int 
 
 
 def test_the_eight_layouts_have_their_published_number_of_joints() -> None:
-    assert {name: each.n_joints for name, each in LAYOUTS.items()} == N_JOINTS
+    assert {name: each.n_joints for name, each in LAYOUTS.items() if not is_own(name)} == N_JOINTS
 
 
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
