@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,48 @@ from har.errors import ClipError
 from har.models.bundle import Bundle, load_bundle
 from har.training.dataset import WindowSet, cut_windows, labels_of
 from har.training.loop import score_windows
-from har.training.metrics import score_metrics
+from har.training.metrics import (
+    calibration_curve,
+    refusal,
+    risk_coverage,
+    score_metrics,
+    separation,
+    wilson_interval,
+)
 from har.training.recipe import Recipe
 from har.training.splits import split_clips
+
+Scores = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a bundle answered, window by window.
+
+    Attributes:
+        windows: what it was asked.
+        scores: (N, K) probabilities.
+    """
+
+    windows: WindowSet
+    scores: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretches:
+    """The same answers, the windows of one stretch of one label in one clip taken together.
+
+    Attributes:
+        scores: (S, K) mean probabilities.
+        labels: (S,) true labels, index into the windows' names.
+        clip: (S,) index into the windows' clip ids.
+        segment: (S,) number of the stretch.
+    """
+
+    scores: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    clip: npt.NDArray[np.int64]
+    segment: npt.NDArray[np.int64]
 
 
 def evaluate(bundle: Bundle | Path | str, clips: Sequence[Clip], *, split: str | None = None) -> dict[str, Any]:
@@ -30,9 +69,7 @@ def evaluate(bundle: Bundle | Path | str, clips: Sequence[Clip], *, split: str |
         split: a stored split's name or a rule, see `split_clips`; None judges all clips.
 
     Returns:
-        The keys of `score_metrics` for single windows; "clips" with the same keys where the scores of all windows of
-        one stretch of one label in one clip were averaged; and "left_out": clips without a usable window, and how many
-        clips bear each label that the bundle does not know. Fractions in 0..1.
+        The keys of `describe`.
 
     Raises:
         ConfigError: the split does not fit the clips.
@@ -41,17 +78,126 @@ def evaluate(bundle: Bundle | Path | str, clips: Sequence[Clip], *, split: str |
     """
     if not isinstance(bundle, Bundle):
         bundle = load_bundle(bundle)
+    judged = judged_clips(clips, split)
+    return describe(bundle, judged, answer(bundle, judged), split=split)
+
+
+def judged_clips(clips: Sequence[Clip], split: str | None) -> list[Clip]:
+    """Give the clips to judge by: the right side of a split, or all.
+
+    Raises:
+        ConfigError: the split does not fit the clips.
+        ClipError: there is no clip, or none with a label.
+    """
+    if not clips:
+        raise ClipError("the clip set is empty, there is nothing to judge by. Give one with labelled clips.")
     judged = list(clips) if split is None else split_clips(clips, split)[1]
-    windows = cut_windows(judged, bundle_recipe(bundle), names=bundle.labels)
-    if not len(windows):
-        found = ", ".join(sorted({label for clip in judged for label in labels_of(clip)})) or "none"
+    if not any(map(labels_of, judged)):
         raise ClipError(
-            f"no window to judge {bundle.name} by. It knows {', '.join(bundle.labels)}; labels in the clips: {found}."
+            f"none of the {len(judged)} clips bears a label, so no answer can be judged. Write `label` or `spans` into "
+            "clips.jsonl (or give --label to `har extract`)."
         )
-    result = judge(score_windows(bundle.model, windows), windows)
-    unknown = Counter(label for clip in judged for label in labels_of(clip) - set(bundle.labels))
-    silent = sorted(set(windows.clip_ids) - {windows.clip_ids[each] for each in windows.clip})
-    return result | {"split": split, "left_out": {"clips": silent, "labels": dict(sorted(unknown.items()))}}
+    return judged
+
+
+def answer(bundle: Bundle, clips: Sequence[Clip], *, names: Sequence[str] | None = None) -> Answers:
+    """Ask a bundle what is done in clips.
+
+    Args:
+        bundle: the bundle.
+        clips: the clips.
+        names: labels whose windows are asked for; the bundle's own if None.
+    """
+    windows = cut_windows(clips, bundle_recipe(bundle), names=bundle.labels if names is None else names)
+    if not len(windows):
+        return Answers(windows, np.zeros((0, len(bundle.labels)), dtype=np.float32))
+    return Answers(windows, score_windows(bundle.model, windows))
+
+
+def describe(bundle: Bundle, clips: Sequence[Clip], answers: Answers, *, split: str | None) -> dict[str, Any]:
+    """Put the answers of a bundle into numbers.
+
+    Returns:
+        The keys of `judge`; "model", "split" and "n_clips"; "calibration" (curve and temperature), "risk_coverage",
+        "unknown" (see `describe_unknown`) and "left_out": how many clips gave no window, each with the reason, and how
+        many clips bear each label that the bundle does not know. All for single windows; fractions in 0..1.
+
+    Raises:
+        ClipError: there is not one window to judge.
+    """
+    windows, scores = answers.windows, answers.scores
+    left_out = describe_left_out(bundle, clips, windows)
+    if not len(windows):
+        raise ClipError(_nothing_to_judge(bundle, clips, left_out))
+    result = judge(scores, windows)
+    return {
+        "model": bundle.model_id,
+        "split": split,
+        "n_clips": len(clips),
+        **result,
+        "calibration": {
+            "curve": calibration_curve(scores, windows.labels),
+            "temperature": bundle.metrics.get("training", {}).get("temperature"),
+        },
+        "risk_coverage": risk_coverage(scores, windows.labels),
+        "unknown": describe_unknown(bundle, clips, answers),
+        "left_out": left_out,
+    }
+
+
+def describe_left_out(bundle: Bundle, clips: Sequence[Clip], windows: WindowSet) -> dict[str, Any]:
+    """Say which clips could not be judged and why."""
+    known = set(bundle.labels)
+    judged = {windows.clip_ids[each] for each in windows.clip.tolist()}
+    reasons = {clip.id: _why_left_out(clip, known) for clip in clips if clip.id not in judged}
+    strange = Counter(label for clip in clips for label in labels_of(clip) - known)
+    return {"n": len(reasons), "clips": reasons, "labels": dict(sorted(strange.items()))}
+
+
+def _why_left_out(clip: Clip, known: set[str]) -> str:
+    labels = labels_of(clip)
+    if not labels:
+        return "it bears no label"
+    if not labels & known:
+        return f"the bundle does not know {', '.join(sorted(labels))}"
+    return "it shows too little of a body where it is labelled"
+
+
+def _nothing_to_judge(bundle: Bundle, clips: Sequence[Clip], left_out: dict[str, Any]) -> str:
+    found = ", ".join(sorted({label for clip in clips for label in labels_of(clip)}))
+    reasons = Counter(left_out["clips"].values()).most_common(2)
+    told = "; ".join(f"{reason} ({n} clips)" for reason, n in reasons)
+    return (
+        f"no window to judge {bundle.name} by: {told}. It knows {', '.join(bundle.labels)}; labels in the clips: "
+        f"{found}. Rename the labels in clips.jsonl, or judge another bundle."
+    )
+
+
+def describe_unknown(bundle: Bundle, clips: Sequence[Clip], answers: Answers) -> dict[str, Any]:
+    """Say what answering "unknown" does on clips.
+
+    Returns:
+        "rule": the bundle's own, or None; "known": see `refusal`, for windows whose label the bundle knows; and
+        "strange": n windows of labels that the bundle has never learnt, the share of them refused, and how well
+        confidence tells them from the known ones (separation, 0.5..1). None where there is nothing to tell.
+    """
+    rule = bundle.unknown
+    names = sorted({label for clip in clips for label in labels_of(clip)} - set(bundle.labels))
+    strange = answer(bundle, clips, names=names) if names else None
+    result: dict[str, Any] = {
+        "rule": rule.as_dict() if rule else None,
+        "known": refusal(answers.scores, answers.windows.labels, threshold=rule.threshold) if rule else None,
+        "strange": None,
+    }
+    if strange is not None and len(strange.windows):
+        counts = np.bincount(strange.windows.labels, minlength=len(names)).tolist()
+        result["strange"] = {
+            "n": len(strange.windows),
+            "labels": {name: n for name, n in zip(names, counts, strict=True) if n},
+            "refused": float((strange.scores.max(axis=1) < rule.threshold).mean()) if rule else None,
+            "separation": separation(answers.scores, strange.scores),
+        }
+    return result
 
 
 def bundle_recipe(bundle: Bundle) -> Recipe:
@@ -68,11 +214,25 @@ def bundle_recipe(bundle: Bundle) -> Recipe:
     )
 
 
-def judge(scores: npt.NDArray[np.float32], windows: WindowSet) -> dict[str, Any]:
-    """Give the metrics of single windows, and under "clips" those of whole stretches of one label."""
+def judge(scores: Scores, windows: WindowSet) -> dict[str, Any]:
+    """Give the metrics of single windows, and under "clips" those of whole stretches of one label.
+
+    "top1_interval" is the 95 % interval of each top1; the windows of one stretch are much alike, so they count once.
+    """
+    stretches = by_stretch(scores, windows)
+    n = len(stretches.labels)
+    single = score_metrics(scores, windows.labels, names=windows.names)
+    whole = score_metrics(stretches.scores, stretches.labels, names=windows.names)
+    for figures in (single, whole):
+        top1 = figures["top1"]
+        figures["top1_interval"] = None if top1 is None else list(wilson_interval(top1, n))
+    return single | {"clips": whole}
+
+
+def by_stretch(scores: Scores, windows: WindowSet) -> Stretches:
+    """Average the scores of all windows of one stretch."""
     segments, first, inverse = np.unique(windows.segment, return_index=True, return_inverse=True)
-    means = np.zeros((len(segments), len(windows.names)))
+    means = np.zeros((len(segments), scores.shape[1]))
     np.add.at(means, inverse, scores)
     means /= np.bincount(inverse, minlength=len(segments))[:, None]
-    by_clip = score_metrics(means, windows.labels[first], names=windows.names)
-    return score_metrics(scores, windows.labels, names=windows.names) | {"clips": by_clip}
+    return Stretches(means, windows.labels[first], windows.clip[first], segments)

@@ -284,7 +284,7 @@ def test_untrimmed_clips_are_judged_by_window_and_by_stretch(tmp_path: Path) -> 
 
     assert found["clips"]["n"] == 2
     assert found["n"] > 10
-    assert found["left_out"] == {"clips": [], "labels": {"juggle": 1}}
+    assert found["left_out"] == {"n": 0, "clips": {}, "labels": {"juggle": 1}}
 
 
 def test_clips_with_none_of_the_labels_cannot_be_judged_by(tmp_path: Path) -> None:
