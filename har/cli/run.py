@@ -23,7 +23,7 @@ from har.cli.state import database_url, state_folder
 from har.cli.summary import Tally, complain, print_summary, summarise
 from har.cli.terminal import Progress, Terminal
 from har.config import Config, load_config
-from har.errors import BrokerError, ConfigError, HarError, StoreError
+from har.errors import BrokerError, BundleError, ConfigError, HarError, StoreError
 from har.models.bundle import Bundle, load_bundle
 from har.models.shipped import find_bundle
 from har.mqtt.broker import open_broker
@@ -74,6 +74,8 @@ def run(
     plans = _plan(config, config_file, sources, pose=pose, once=once)
     _check_outputs(plans, overlay=overlay, json_file=json_file)
     bundle = load_bundle(find_bundle(model or config.model.bundle))
+    if problem := bundle.live_problem():
+        raise BundleError(problem)
     plans = [_with_threshold(plan, config, bundle) for plan in plans]
     with contextlib.ExitStack() as stack:
         folder = _state_folder(stack, state, once=once)

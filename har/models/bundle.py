@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -23,10 +23,15 @@ from har.models import bundle_contents as contents
 from har.models.bundle_files import read_files, refuse_existing, write_folder, write_zip
 from har.models.risk import RISK_TENSORS, RiskModel
 from har.models.stgcn import STGCN, STGCNConfig
+from har.models.streams import Streams, as_streams
 from har.models.unknown import UnknownRule
 from har.records import FloatArray
 
 RiskArray = npt.NDArray[np.float64]
+
+LIVE_LAYOUT = "coco17"
+LIVE_AHEAD_S = 0.5
+"""How much later than the frame an action may be named live: seven frames at 15 Hz."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +43,8 @@ class Bundle:
         version: its version, for people.
         sha256: digest of the manifest, which itself holds the digests of all other files.
         labels: label of each output of the model.
-        config: the network's hyper-parameters.
-        model: the network, in evaluation mode, on the CPU.
+        config: hyper-parameters of the network, of the first if there are several.
+        model: the networks, in evaluation mode, on the CPU.
         risk: arrays of the risk model, keys `RISK_TENSORS`, read-only; None if the bundle has no risk part.
         risk_meta: "features" (names, in order), "threshold" and whatever else its maker noted; empty without risk part.
         rate_hz: frames per second of the windows.
@@ -58,7 +63,7 @@ class Bundle:
     sha256: str
     labels: tuple[str, ...]
     config: STGCNConfig
-    model: STGCN
+    model: Streams
     risk: Mapping[str, RiskArray] | None
     risk_meta: Mapping[str, Any]
     rate_hz: float
@@ -80,6 +85,29 @@ class Bundle:
     def window_s(self) -> float:
         """Length of a window, seconds."""
         return self.window_frames / self.rate_hz
+
+    def live_problem(self) -> str | None:
+        """Say in a line why the service cannot run this bundle on a camera; None if it can."""
+        ahead_s = self.model.frames_ahead / self.rate_hz
+        problems = (
+            (
+                self.config.layout != LIVE_LAYOUT,
+                f"it wants {self.config.layout} skeletons, a camera's are {LIVE_LAYOUT}",
+            ),
+            (self.model.dims != 2, "it wants joints in three dimensions, a camera gives two"),
+            (
+                int(self.norm.get("persons", 1)) > 1,
+                "it judges several people at once, a camera's one by one",
+            ),
+            (
+                ahead_s > LIVE_AHEAD_S,
+                f"it looks {ahead_s:.1f} s ahead, and an action must be named within {LIVE_AHEAD_S:g} s",
+            ),
+        )
+        found = [text for is_one, text in problems if is_one]
+        if not found:
+            return None
+        return f"{self.model_id} cannot run live: {'; '.join(found)}. Train one with the recipe `stream`."
 
     def risk_model(self) -> RiskModel | None:
         """Give the risk model, or None if the bundle has none."""
@@ -165,7 +193,7 @@ def save_bundle(
     *,
     name: str,
     version: str,
-    model: STGCN,
+    model: STGCN | Streams,
     labels: Sequence[str],
     rate_hz: float,
     golden_windows: FloatArray,
@@ -184,7 +212,7 @@ def save_bundle(
         path: the folder; must not exist.
         name: `[a-z0-9][a-z0-9._-]{0,62}`.
         version: the same.
-        model: the network; it is left as it is.
+        model: the network, or several; a lone one sees joints and bones. It is left as it is.
         labels: label of each output.
         rate_hz: frames per second of the windows.
         golden_windows: (N, T, V, D + 1) normalised joints, N of 1 or more; T is the length of the bundle's windows.
@@ -203,13 +231,13 @@ def save_bundle(
     Raises:
         BundleError: the folder exists or cannot be written, or the parts do not make a valid bundle.
     """
-    path = Path(path)
+    path, model = Path(path), as_streams(model)
     refuse_existing(path)
     if golden_windows.ndim != 4:
         contents.refuse(path, "golden.safetensors", f"windows are {golden_windows.shape}", "Give (N, T, V, D + 1).")
     skeleton = contents.describe_skeleton(model.config, rate_hz=rate_hz, window_frames=golden_windows.shape[1])
     files = {
-        "stgcn.safetensors": contents.to_blob(path, "stgcn.safetensors", model.state_dict()),
+        "stgcn.safetensors": contents.to_blob(path, "stgcn.safetensors", contents.weights_of(model)),
         "golden.safetensors": _golden_blob(path, model, golden_windows, risk),
         "labels.json": contents.to_json(path, "labels.json", contents.describe_labels(labels, unknown)),
         "skeleton.json": contents.to_json(path, "skeleton.json", skeleton),
@@ -220,13 +248,14 @@ def save_bundle(
     if risk is not None:
         arrays = {key: contents.packed(value, np.float64) for key, value in risk.arrays.items()}
         files["risk.safetensors"] = contents.to_blob(path, "risk.safetensors", arrays)
+    version_needed, architecture = contents.describe_architecture(model)
     manifest = {
         "format": contents.FORMAT,
-        "format_version": contents.FORMAT_VERSION,
+        "format_version": version_needed,
         "name": name,
         "version": version,
         "created": created.astimezone(UTC).isoformat(timespec="seconds"),
-        "architecture": {"name": "stgcn", "hyper_parameters": asdict(model.config)},
+        "architecture": architecture,
         "parent": parent,
         "data_digest": data_digest,
         "risk": None if risk is None else dict(risk.meta),
@@ -238,14 +267,14 @@ def save_bundle(
     return bundle
 
 
-def _golden_blob(path: Path, model: STGCN, windows: FloatArray, risk: RiskPart | None) -> bytes:
+def _golden_blob(path: Path, model: Streams, windows: FloatArray, risk: RiskPart | None) -> bytes:
     """Golden inputs with the answers that the models give now."""
     golden = {"windows": contents.packed(windows, np.float32)}
     served = copy.deepcopy(model).cpu().eval()
     try:
         golden["probabilities"] = contents.action_answers(served, golden["windows"])
     except ShapeError as error:
-        contents.refuse(path, "golden.safetensors", str(error).rstrip("."), "Give windows that fit the network.")
+        contents.refuse(path, "golden.safetensors", str(error).rstrip("."), "Give windows that fit the networks.")
     if risk is not None:
         golden["risk_features"] = contents.packed(risk.golden_features, np.float64)
         try:
@@ -260,12 +289,13 @@ def _open(files: Mapping[str, bytes], path: Path) -> tuple[Bundle, Verification]
     """Verify files whose names and sizes are known to be allowed, and make the bundle of them."""
     manifest = contents.read_manifest(files, path)
     contents.check_digests(files, manifest, path)
-    config = contents.read_config(manifest, path)
+    streams = contents.read_streams(manifest, path)
+    config = streams[0].config
     skeleton = contents.read_skeleton(files, config, path)
     labels, unknown = contents.read_labels(files, config, path)
     norm, metrics = contents.read_json(files, path, "norm.json"), contents.read_json(files, path, "metrics.json")
     card = contents.read_text(files, path, "card.md")
-    model = contents.read_model(files, config, path)
+    model = contents.read_model(files, streams, path)
     risk = contents.read_risk(files, manifest, path)
     n_golden, action, danger = contents.check_golden(files, path, skeleton=skeleton, model=model, risk=risk)
     bundle = Bundle(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -21,16 +22,21 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from graphs.layouts import LAYOUTS
-from har.errors import BundleError, HarError
+from har.errors import BundleError, HarError, ShapeError
+from har.models.inputs import JOINT_AND_BONE
 from har.models.risk import RISK_TENSORS, RiskModel
 from har.models.risk_features import FEATURES
-from har.models.stgcn import STGCN, STGCNConfig
+from har.models.stgcn import STGCNConfig
+from har.models.streams import MAX_STREAMS, Stream, Streams
 from har.models.unknown import UnknownRule
 
 FORMAT = "har-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 since a model may have several streams; a lone network on joints and bones is still written as 1."""
 GOLDEN_TOLERANCE = 1e-4
 ARCHITECTURES: dict[str, type[STGCNConfig]] = {"stgcn": STGCNConfig}
+YOUNGER: frozenset[str] = frozenset()
+"""Hyper-parameters that older bundles lack: their defaults leave the network as it was before they came."""
 
 AGAIN = "Fetch or make the bundle again."
 Files = Mapping[str, bytes]
@@ -51,11 +57,20 @@ class FileEntry(_Strict):
     size: Annotated[int, Field(ge=0)]
 
 
+class StreamEntry(_Strict):
+    """One network of several: what it is shown, its share in the answer, its hyper-parameters."""
+
+    inputs: str
+    weight: Annotated[float, Field(ge=0, le=1)]
+    hyper_parameters: dict[str, Any]
+
+
 class Architecture(_Strict):
-    """A network by name and hyper-parameters."""
+    """A network by name and hyper-parameters (version 1), or several of them (version 2)."""
 
     name: str
-    hyper_parameters: dict[str, Any]
+    hyper_parameters: dict[str, Any] | None = None
+    streams: Annotated[list[StreamEntry], Field(min_length=1, max_length=MAX_STREAMS)] | None = None
 
 
 class RiskMeta(_Strict):
@@ -201,15 +216,42 @@ def check_digests(files: Files, manifest: Manifest, path: Path) -> None:
             refuse(path, name, "its sha256 is not the one in manifest.json: the file has changed")
 
 
-def read_config(manifest: Manifest, path: Path) -> STGCNConfig:
-    """Make the network's config of the manifest's hyper-parameters; all must be there and none else."""
-    name, given = manifest.architecture.name, manifest.architecture.hyper_parameters
-    if name not in ARCHITECTURES:
+def describe_architecture(model: Streams) -> tuple[int, dict[str, Any]]:
+    """Give the format version and the architecture of manifest.json."""
+    if is_plain(model.streams):
+        return 1, {"name": "stgcn", "hyper_parameters": asdict(model.config)}
+    entries = [
+        {"inputs": each.kind, "weight": each.weight, "hyper_parameters": asdict(each.config)} for each in model.streams
+    ]
+    return 2, {"name": "stgcn", "streams": entries}
+
+
+def is_plain(streams: Sequence[Stream]) -> bool:
+    """Say whether a model is what version 1 of the format knows: one network, on joints and bones."""
+    return len(streams) == 1 and streams[0].kind == JOINT_AND_BONE
+
+
+def read_streams(manifest: Manifest, path: Path) -> tuple[Stream, ...]:
+    """Read what the networks are built from; all hyper-parameters must be there and none else."""
+    file, architecture = "manifest.json", manifest.architecture
+    if architecture.name not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
-        refuse(path, "manifest.json", f"architecture {name!r} is not known", f"Known architectures: {known}.")
+        refuse(path, file, f"architecture {architecture.name!r} is not known", f"Known architectures: {known}.")
+    if (architecture.hyper_parameters is None) == (architecture.streams is None):
+        refuse(path, file, "architecture must have either hyper_parameters or streams")
+    if architecture.hyper_parameters is not None:
+        return (Stream(JOINT_AND_BONE, _read_config(architecture.name, architecture.hyper_parameters, path)),)
+    return tuple(
+        Stream(each.inputs, _read_config(architecture.name, each.hyper_parameters, path), each.weight)
+        for each in architecture.streams or []
+    )
+
+
+def _read_config(name: str, given: Mapping[str, Any], path: Path) -> STGCNConfig:
     wanted = set(ARCHITECTURES[name].__dataclass_fields__)
     for key in sorted(wanted ^ set(given)):
-        refuse(path, "manifest.json", f"hyper-parameter {key!r} is {'missing' if key in wanted else 'not known'}")
+        if key not in YOUNGER or key not in wanted:
+            refuse(path, "manifest.json", f"hyper-parameter {key!r} is {'missing' if key in wanted else 'not known'}")
     try:
         return TypeAdapter(ARCHITECTURES[name]).validate_json(json.dumps(given), strict=True)
     except ValidationError as error:
@@ -294,14 +336,23 @@ def check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pat
             refuse(path, file, f"tensor {name} holds NaN or infinity")
 
 
-def read_model(files: Files, config: STGCNConfig, path: Path) -> STGCN:
-    """Build the network and fill it, in evaluation mode; random state is left alone."""
+def weights_of(model: Streams) -> dict[str, Tensor]:
+    """Give the tensors of stgcn.safetensors: "blocks.0..." of a lone network, "networks.1.blocks.0..." of several."""
+    return model.networks[0].state_dict() if is_plain(model.streams) else model.state_dict()
+
+
+def read_model(files: Files, streams: Sequence[Stream], path: Path) -> Streams:
+    """Build the networks and fill them, in evaluation mode; random state is left alone."""
     file = "stgcn.safetensors"
     tensors = read_tensors(files, path, file)
-    with torch.device("meta"):  # shapes only: nothing is allocated before it is known to fit
-        model = STGCN(config)
-    check_tensors(tensors, model.state_dict(), path, file)
-    model.load_state_dict(tensors, strict=True, assign=True)
+    try:
+        with torch.device("meta"):  # shapes only: nothing is allocated before it is known to fit
+            model = Streams(streams)
+    except ShapeError as error:
+        refuse(path, "manifest.json", f"architecture: {str(error).rstrip('.')}")
+    check_tensors(tensors, weights_of(model), path, file)
+    target = model.networks[0] if is_plain(streams) else model
+    target.load_state_dict(tensors, strict=True, assign=True)
     return model.eval()
 
 
@@ -332,14 +383,14 @@ def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
     return RiskModel.from_arrays(frozen, threshold=meta.threshold)
 
 
-def action_answers(model: STGCN, windows: Tensor) -> Tensor:
-    """Give the probabilities (N, n_classes) of a network in evaluation mode on the CPU."""
+def action_answers(model: Streams, windows: Tensor) -> Tensor:
+    """Give the probabilities (N, n_classes) of a model in evaluation mode on the CPU."""
     with torch.no_grad():
         return model.scores(windows)
 
 
 def check_golden(
-    files: Files, path: Path, *, skeleton: Skeleton, model: STGCN, risk: RiskModel | None
+    files: Files, path: Path, *, skeleton: Skeleton, model: Streams, risk: RiskModel | None
 ) -> tuple[int, float, float | None]:
     """Run the golden windows and compare the answers.
 
@@ -350,7 +401,7 @@ def check_golden(
     golden = read_tensors(files, path, file)
     windows = golden.get("windows", torch.empty(0))
     n, n_risk = len(windows), len(golden.get("risk_features", ()))
-    joints = (n, skeleton.window_frames, len(skeleton.joints), model.config.in_channels // 2)
+    joints = (n, skeleton.window_frames, len(skeleton.joints), model.dims + 1)
     shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
         "windows": (joints, torch.float32),
         "probabilities": ((n, model.config.n_classes), torch.float32),

@@ -22,7 +22,7 @@ def features(joints: Tensor, *, layout_name: str, kind: str = JOINT_AND_BONE) ->
     Args:
         joints: (N, T, V, D + 1) body-centred coordinates and score; NaN where nothing is known.
         layout_name: their layout.
-        kind: a key of `INPUTS`.
+        kind: keys of `PARTS`, joined by "+".
 
     Returns:
         (N, T, V, C), finite; C is `n_channels(kind, dims=D)`. Each part of the kind is D numbers and a score:
@@ -66,9 +66,10 @@ def n_dims(kind: str, *, channels: int) -> int:
 
 
 def _parts(kind: str) -> tuple[_Part, ...]:
-    if kind not in INPUTS:
-        raise ShapeError(f"the input {kind!r} is not known. Known: {', '.join(INPUTS)}.")
-    return INPUTS[kind]
+    names = kind.split("+")
+    if not set(names) <= set(PARTS) or len(set(names)) < len(names):
+        raise ShapeError(f'the input {kind!r} is not known. Join some of {", ".join(PARTS)} by "+".')
+    return tuple(PARTS[name] for name in names)
 
 
 def _joint(joints: Tensor, known: Tensor, which: Layout) -> Tensor:
@@ -99,12 +100,5 @@ def _change(values: Tensor, known: Tensor) -> Tensor:
     return torch.cat([moved, torch.minimum(values[..., -1:], before[..., -1:])], dim=-1)  # (N, T, V, D+1)
 
 
-INPUTS: dict[str, tuple[_Part, ...]] = {
-    "joint": (_joint,),
-    "bone": (_bone,),
-    "motion": (_motion,),
-    "bone motion": (_bone_motion,),
-    JOINT_AND_BONE: (_joint, _bone),
-    "joint+bone+motion": (_joint, _bone, _motion),
-}
-"""The parts of every kind of input, side by side in this order."""
+PARTS: dict[str, _Part] = {"joint": _joint, "bone": _bone, "motion": _motion, "bone motion": _bone_motion}
+"""What an input may be made of; several are joined by "+" and lie side by side in that order."""

@@ -17,7 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from har.errors import TrainingError
-from har.models.stgcn import STGCN, features
+from har.models.inputs import features
+from har.models.stgcn import STGCN
+from har.models.streams import Streams
 from har.training.augment import augment, hide_joints
 from har.training.checkpoint import (
     Checkpoint,
@@ -335,7 +337,7 @@ def _end_pass(run: _Run, check: WindowSet, meter: _Meter, recipe: Recipe, *, epo
         run.best = {name: value.clone() for name, value in state.items()}
 
 
-def score_windows(model: STGCN, windows: WindowSet) -> npt.NDArray[np.float32]:
+def score_windows(model: STGCN | Streams, windows: WindowSet) -> npt.NDArray[np.float32]:
     """Give the probabilities (N, K) of windows, in their order."""
     model.eval()
     parts: list[Tensor] = []

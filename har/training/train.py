@@ -196,7 +196,7 @@ def _new_model(recipe: Recipe, names: Sequence[str], *, seed: int, parent: Bundl
     )
     if parent is None:
         return model
-    state = parent.model.state_dict()
+    state = parent.model.networks[0].state_dict()
     own = model.state_dict()
     if list(parent.labels) != list(names):  # other answers: keep the body, learn a new head
         state |= {key: own[key] for key in own if key.startswith("head.")}

@@ -181,7 +181,7 @@ def test_weights_and_windows_that_are_views_come_back_as_they_were(tmp_path: Pat
 
     save(tmp_path / "b", model=model, golden_windows=windows)
 
-    assert torch.equal(load_bundle(tmp_path / "b").model.head.weight, model.head.weight)
+    assert torch.equal(load_bundle(tmp_path / "b").model.networks[0].head.weight, model.head.weight)
 
 
 def test_a_zip_loads_as_its_folder_does(folder: Path, tmp_path: Path) -> None:
@@ -356,9 +356,9 @@ def test_bad_json_is_refused(folder: Path, blob: bytes, words: str) -> None:
 
 
 def test_a_newer_format_asks_for_a_newer_har(folder: Path) -> None:
-    forge_json(folder, "manifest.json", lambda manifest: manifest.update(format_version=2, novelty=True))
+    forge_json(folder, "manifest.json", lambda manifest: manifest.update(format_version=3, novelty=True))
 
-    refused(folder, "manifest.json", "format_version 2", "Upgrade har")
+    refused(folder, "manifest.json", "format_version 3", "Upgrade har")
 
 
 @pytest.mark.parametrize(
