@@ -52,6 +52,17 @@ def _log_levels_end_with_their_test() -> Iterator[None]:
         room.setLevel(level)
 
 
+@pytest.fixture(autouse=True)
+def _own_layouts_end_with_their_test() -> Iterator[None]:
+    """Forget layouts that a test's clips or bundles brought along: other tests go over all that are known."""
+    before = dict(sys.modules["graphs.layouts"].LAYOUTS) if "graphs.layouts" in sys.modules else None
+    yield
+    if before is not None:
+        known = sys.modules["graphs.layouts"].LAYOUTS
+        known.clear()
+        known.update(before)
+
+
 @functools.cache
 def _lack(marker: str) -> str | None:
     """Say what this machine lacks for tests with a marker, with the cure; None when it lacks nothing."""

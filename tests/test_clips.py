@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from graphs import LAYOUTS, find_layout
 from har.clips import (
     INDEX_NAME,
+    LAYOUTS_NAME,
     PX_STEP,
     SCORE_STEP,
     Clip,
@@ -331,3 +333,73 @@ def test_one_person_without_an_axis_of_persons_is_read_too(tmp_path: Path) -> No
 
     assert joints.shape == (2, 1, 17, 3)
     assert joints.dtype == np.float32
+
+
+DOG = ("nose", "withers", "tail_base", "left_fore_paw", "right_fore_paw", "left_hind_paw", "right_hind_paw")
+DOG_EDGES = ((0, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6))
+
+
+def dog_clip(clip_id: str = "dog") -> Clip:
+    name = find_layout(DOG, DOG_EDGES).layout.name
+    return make_clip(clip_id, joints=np.ones((5, 1, len(DOG), 3), np.float32), layout=name)
+
+
+def test_a_layout_of_its_own_travels_with_the_set(tmp_path: Path) -> None:
+    dog = dog_clip()
+    write_clips(tmp_path / "set", [dog])
+    known = LAYOUTS.pop(dog.layout)
+
+    (read,) = read_clips(tmp_path / "set")
+
+    assert read.layout == dog.layout
+    assert LAYOUTS[read.layout] == known
+
+
+def test_a_layout_comes_along_when_clips_are_added(tmp_path: Path) -> None:
+    write_clips(tmp_path / "set", [make_clip("a")])
+    assert not (tmp_path / "set" / LAYOUTS_NAME).exists()
+
+    write_clips(tmp_path / "set", [dog_clip()], append=True)
+    write_clips(tmp_path / "set", [make_clip("b")], append=True)
+    LAYOUTS.pop(dog_clip().layout)
+
+    assert [clip.layout for clip in read_clips(tmp_path / "set")] == ["coco17", dog_clip().layout, "coco17"]
+    found = find_clip(tmp_path / "set" / "dog.npz")
+    assert found is not None
+    assert found.layout == dog_clip().layout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "not in the set's layouts.json"),
+        ('{"layouts": []}', "not in the set's layouts.json"),
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", 'a list of at most 64 "layouts"'),
+        ('{"layouts": [{}]}', "object with just"),
+        (" " * (5 << 20), "larger than 4 MiB"),
+    ],
+)
+def test_a_set_whose_layout_is_missing_or_broken_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    write_clips(tmp_path / "set", [dog_clip()])
+    LAYOUTS.pop(find_layout(DOG, DOG_EDGES).layout.name)
+    path = tmp_path / "set" / LAYOUTS_NAME
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+
+    with pytest.raises(ClipError, match=message):
+        read_clips(tmp_path / "set")
+
+
+def test_a_layout_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    write_clips(tmp_path / "set", [dog_clip()])
+    path = tmp_path / "set" / LAYOUTS_NAME
+    path.write_text(path.read_text().replace("withers", "back"))
+
+    with pytest.raises(ClipError, match="changed by hand") as caught:
+        read_clips(tmp_path / "set")
+
+    assert str(path) in str(caught.value)

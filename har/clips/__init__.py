@@ -2,6 +2,7 @@
 
 from har.clips.arrays import read_clip_arrays
 from har.clips.clip import UNITS, UPS, Clip, Span, TimeArray
+from har.clips.own_layouts import LAYOUTS_NAME
 from har.clips.sets import (
     INDEX_NAME,
     PX_STEP,
@@ -14,6 +15,7 @@ from har.clips.sets import (
 
 __all__ = [
     "INDEX_NAME",
+    "LAYOUTS_NAME",
     "PX_STEP",
     "SCORE_STEP",
     "UNITS",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphs.layouts import LAYOUTS
+from graphs.own_layouts import is_own
 from har.errors import ClipError
 from har.records import FloatArray
 
@@ -42,7 +43,7 @@ class Clip:
         splits: named splits and the side this clip is on, e.g. {"official": "train"}.
         rate_hz: frames per second.
         rate_known: False where the rate was assumed.
-        layout: joint layout, a key of `graphs.LAYOUTS`.
+        layout: joint layout, a key of `graphs.LAYOUTS`: one of those everybody knows, or one that a set brought along.
         units: one of `UNITS`.
         up: one of `UPS`.
         source: where the clip comes from.
@@ -88,6 +89,8 @@ class Clip:
 
 
 def _array_problem(clip: Clip) -> str | None:
+    if clip.layout not in LAYOUTS and is_own(clip.layout):
+        return f"layout {clip.layout!r} is not in the set's layouts.json. Import the set again, or copy that file too."
     if clip.layout not in LAYOUTS:
         return f"unknown layout {clip.layout!r}. Known: {', '.join(sorted(LAYOUTS))}."
     n_joints = LAYOUTS[clip.layout].n_joints

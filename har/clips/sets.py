@@ -15,6 +15,7 @@ import numpy as np
 
 from har.clips.arrays import read_clip_arrays
 from har.clips.clip import UNITS, UPS, Clip
+from har.clips.own_layouts import read_layouts, write_layouts
 from har.errors import ClipError
 from har.records import FloatArray
 
@@ -51,7 +52,8 @@ def write_clips(folder: str | Path, clips: Iterable[Clip], *, append: bool = Fal
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
-        lines = _write_files(partial, clips, taken=set())
+        lines, layouts = _write_files(partial, clips, taken=set())
+        write_layouts(partial, layouts)
         (partial / INDEX_NAME).write_text("".join(lines), encoding="utf-8")
         partial.chmod(0o755)
         partial.replace(target)
@@ -65,7 +67,8 @@ def _append_clips(target: Path, clips: Iterable[Clip]) -> int:
     index = target / INDEX_NAME
     before = index.read_text(encoding="utf-8")
     taken = {str(entry["id"]) for _, entry in _read_index(index)}
-    lines = _write_files(target, clips, taken=taken)
+    lines, layouts = _write_files(target, clips, taken=taken)
+    write_layouts(target, layouts)
     partial = index.with_name(f".{INDEX_NAME}.partial")
     partial.write_text(
         before + ("" if not before or before.endswith("\n") else "\n") + "".join(lines), encoding="utf-8"
@@ -74,8 +77,10 @@ def _append_clips(target: Path, clips: Iterable[Clip]) -> int:
     return len(lines)
 
 
-def _write_files(folder: Path, clips: Iterable[Clip], *, taken: set[str]) -> list[str]:
+def _write_files(folder: Path, clips: Iterable[Clip], *, taken: set[str]) -> tuple[list[str], set[str]]:
+    """Write the npz files; give the lines of the index and the layouts used."""
     lines: list[str] = []
+    layouts: set[str] = set()
     written: list[Path] = []
     try:
         for clip in clips:
@@ -88,12 +93,13 @@ def _write_files(folder: Path, clips: Iterable[Clip], *, taken: set[str]) -> lis
             written.append(path)
             with path.open("wb") as file:
                 np.savez_compressed(file, joints=_compact(clip), time_s=clip.time_s)
+            layouts.add(clip.layout)
             lines.append(json.dumps(_entry(clip, path.name), ensure_ascii=False, allow_nan=False) + "\n")
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)
         raise
-    return lines
+    return lines, layouts
 
 
 def _file_name(clip_id: str) -> str:
@@ -141,8 +147,10 @@ def iterate_clips(folder: str | Path) -> Iterator[Clip]:
     index = Path(folder) / INDEX_NAME
     if not index.is_file():
         raise ClipError(
-            f"{folder}: is no clip set, it has no {INDEX_NAME}. Make one with `har extract` or `har synth clips`."
+            f"{folder}: is no clip set, it has no {INDEX_NAME}. Make one with `har extract`, `har import` or "
+            "`har synth clips`."
         )
+    read_layouts(index.parent)
     seen: dict[str, int] = {}
     for number, entry in _read_index(index):
         where = f"{index}:{number}"
@@ -163,6 +171,7 @@ def find_clip(path: str | Path) -> Clip | None:
     index = path.parent / INDEX_NAME
     if not index.is_file():
         return None
+    read_layouts(index.parent)
     for number, entry in _read_index(index):
         if entry.get("file") == path.name:
             return _clip_of(entry, folder=index.parent, where=f"{index}:{number}")

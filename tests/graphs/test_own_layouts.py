@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,14 +26,6 @@ from graphs.own_layouts import MAX_JOINTS, own_name, plain_names
 
 DOG = ("nose", "withers", "tail_base", "LFrontPaw", "RFrontPaw", "LHindPaw", "RHindPaw", "L_Ear", "R_Ear")
 DOG_EDGES = ((0, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6), (0, 7), (0, 8))
-
-
-@pytest.fixture(autouse=True)
-def _forget_own_layouts() -> Iterator[None]:
-    before = dict(LAYOUTS)
-    yield
-    LAYOUTS.clear()
-    LAYOUTS.update(before)
 
 
 @pytest.mark.parametrize("name", sorted(name for name in LAYOUTS if not is_own(name)))
