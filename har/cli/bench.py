@@ -17,12 +17,22 @@ def falls(
     data: Annotated[
         Path, typer.Option(metavar="DIR", envvar="HAR_DATA", help="The folder with the fall videos and fall_times.csv.")
     ],
+    model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
+    train_on: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--train-on",
+            metavar="CLIPS",
+            help="Clip sets that the risk models of the left-out people learn from, besides the others of GMDCSA24. "
+            "Default: the shipped bundle's simulated people. Never UP-Fall.",
+        ),
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """Run the service on videos of real falls and count falls found, missed, false alerts and delay."""
     from har.bench.falls import as_text, bench_falls
 
-    result = bench_falls(data=data, say=say)
+    result = bench_falls(data=data, say=say, model=model, train_on=train_on or ())
     write_json(result, file=json)
     if wants_text(json):
         typer.echo(as_text(result))

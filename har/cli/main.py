@@ -211,6 +211,49 @@ def evaluate(
     evaluate_bundle(bundle, clips, split=split, report=report, json_file=json)
 
 
+@app.command(
+    epilog="Example: har replay falls/ --truth falls/truth.csv --model care-1 --against bundles/mine --report out"
+)
+def replay(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Videos, skeleton clips .npz, folders of them, clip sets.")
+    ],
+    model: Annotated[str, typer.Option("--model", metavar="A", help="Name or path of a bundle.")],
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="B", help="Another bundle, on the very same poses.")
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Rows of source,start_s,ground_s,end_s,kind. Without it: what clip sets say of themselves, else "
+            "alerts are only listed.",
+        ),
+    ] = None,
+    pose: Annotated[str | None, typer.Option(metavar="NAME", help="blazepose, or the path of a .task file.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="CONFIG.toml", help="Take [danger] and [pose] from there, as `har run` does.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a page with a timeline of each recording there.")
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Run a model on recordings as the service would: falls found, missed, false alerts, delay; A against B."""
+    from har.cli.replay import run_replay
+
+    run_replay(
+        sources,
+        model=model,
+        against=against,
+        truth_file=truth,
+        pose=pose,
+        config_file=config,
+        report=report,
+        json_file=json,
+    )
+
+
 @app.command(epilog="Example: har doctor --json -")
 def doctor(state: State = None, json: JsonFile = None) -> None:
     """Show what this machine has and lacks, with the command that mends it; exit code 1 if it cannot run."""
