@@ -58,6 +58,7 @@ class Recording:
         falls: in order of time; none in "life".
         episodes: what was done when, in order of start.
         rest_zones: polygons in fractions of the picture over beds and sofas, as in a camera's settings.
+        camera_height_m: of the camera over the floor; 0 where not told.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Recording:
     falls: tuple[FallTruth, ...] = ()
     episodes: tuple[Episode, ...] = ()
     rest_zones: tuple[Polygon, ...] = ()
+    camera_height_m: float = 0.0
 
     @property
     def duration_s(self) -> float:
