@@ -161,6 +161,37 @@ def extract(
     )
 
 
+@app.command("import", epilog="Example: har import npz kard.npz --out clips/kard")
+def import_(
+    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="npz, pyskl, ntu, kinetics, coco, etri or csv.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or folder in that format.")],
+    out: Annotated[Path, typer.Option("--out", metavar="CLIPS", help="The clip set to write; must not exist.")],
+    rate_hz: Annotated[
+        float | None, typer.Option("--rate-hz", metavar="R", help="Frames a second, where the files do not say.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Joint layout of files that do not name their joints.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Names of the labels, one a line, or a table clip,label.")
+    ] = None,
+    danger: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL", help="A label of danger. Default: those that speak of a fall.")
+    ] = None,
+    origin: Annotated[str | None, typer.Option(metavar="TEXT", help="Where the set comes from.")] = None,
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Under which terms.")] = "unknown",
+    json: JsonFile = None,
+) -> None:
+    """Turn a public skeleton set into a clip set; docs/formats.md says what is read of each format."""
+    from har.cli.importing import import_clips
+    from har.training.importers import ImportOptions
+
+    options = ImportOptions(
+        rate_hz=rate_hz, layout=layout, labels=labels, danger=tuple(danger or ()), origin=origin, licence=licence
+    )
+    import_clips(kind, path, out=out, options=options, json_file=json)
+
+
 @app.command(epilog="Example: har train clips/synth --out bundles/mine --split subject:odd/even --time-limit 30")
 def train(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIPS...", help="One or more clip sets.")],
