@@ -227,13 +227,13 @@ def estimator_digest(name: str) -> str:
     weights = blazepose_path() if name == "blazepose" else Path(name).expanduser()
     parts = [hashlib.sha256(weights.read_bytes()).hexdigest(), version("mediapipe"), version("av")]
     house = Path(har.__file__).parent
-    parts += [_code_of(house / "pose" / "blazepose.py"), _code_of(house / "sources" / "video.py")]
+    parts += [code_of(house / "pose" / "blazepose.py"), code_of(house / "sources" / "video.py")]
     probe = np.arange(33 * 3, dtype=np.float32).reshape(33, 3)
     parts.append(hashlib.sha256(map_joints(probe, "blazepose33", "coco17").tobytes()).hexdigest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _code_of(file: Path) -> str:
+def code_of(file: Path) -> str:
     """Give a module's code without comments and docstrings, in one canonical form."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):

@@ -54,3 +54,36 @@ def pipeline(
     write_json(result, file=json)
     if wants_text(json):
         typer.echo(as_text(result))
+
+
+@app.command("life", epilog="Example: har bench life --hours 24 --falls 500 --json life.json")
+def life(
+    hours: Annotated[float, typer.Option(min=0.0, metavar="H", help="Hours of daily living without a fall.")] = 24.0,
+    falls: Annotated[int, typer.Option(min=0, metavar="N", help="Scenes with a fall.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed is other people in other rooms.")] = 0,
+    model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes at once. Default: one for each core.")
+    ] = None,
+    rest_zones: Annotated[
+        bool, typer.Option("--rest-zones", help="Tell the service where beds and sofas are, as its config may.")
+    ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Where rows are kept, so that a run goes on. Default: the cache."),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Run the danger path on simulated life never learnt from: falls found, false alerts in 24 h, delay."""
+    from har.cli.life import run_bench_life
+
+    run_bench_life(
+        hours=hours,
+        falls=falls,
+        seed=seed,
+        model=model,
+        jobs=jobs,
+        rest_zones=rest_zones,
+        table=table,
+        json_file=json,
+    )
