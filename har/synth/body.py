@@ -175,11 +175,11 @@ def _place_trunk(points: Array, body: Body, *, pelvis: Array, low: Array, high: 
     neck = points[:, P["chest"]] + high[:, :, 2] * length["high_back"]
     points[:, P["neck"]] = neck
     size = length["head"] / 0.115  # of the head, as the stature it would belong to
-    for name, offset in _HEAD_OFFSETS.items():
+    for name, offset in HEAD_OFFSETS.items():
         points[:, P[name]] = neck + head @ (np.array(offset) * size)
 
 
-_HEAD_OFFSETS = {
+HEAD_OFFSETS = {
     "head": (0.008, 0.0, 0.112), "head_top": (0.004, 0.0, 0.171), "nose": (0.068, 0.0, 0.103),
     "left_eye": (0.056, 0.019, 0.119), "right_eye": (0.056, -0.019, 0.119),
     "left_ear": (0.004, 0.045, 0.110), "right_ear": (0.004, -0.045, 0.110),

@@ -11,12 +11,16 @@ from har.clips import Clip, Span, write_clips
 from har.synth.actor import Actor
 from har.synth.body import N_COCO, Array, Body, P, random_body
 from har.synth.camera import Camera, random_camera
-from har.synth.falls import DIRECTIONS
+from har.synth.daily import act_daily_life
+from har.synth.incidents import act_aftermath, act_fall, draw_aftermath
+from har.synth.kinds import DAILY, FALLS
 from har.synth.motion import Motion, random_style
 from har.synth.noise import observe, random_weather
 
 LICENCE = "Apache-2.0"
 FALL_SHARE = 0.4
+FALL_SHARES = (0.22, 0.15, 0.16, 0.12, 0.08, 0.07, 0.06, 0.14)
+"""Of the kinds of falls, in the order of `kinds.FALLS`."""
 CLIPS_PER_BODY = 4
 TEST_EVERY = 5  # bodies; the split "sim" holds these back
 DURATION_S = (8.0, 20.0)
@@ -74,15 +78,19 @@ def _simulate_clip(index: int, *, seed: int) -> Clip:
     rng = np.random.default_rng([seed, 2, index])
     duration_s = float(rng.uniform(*DURATION_S))
     actor = Actor(body, style, rng, room_m=float(rng.uniform(1.0, 1.8)))
-    falls = bool(rng.random() < FALL_SHARE)
-    if falls:
-        act_fall(actor, duration_s=duration_s)
+    kind = DAILY
+    if rng.random() < FALL_SHARE:
+        kind = str(rng.choice(FALLS, p=FALL_SHARES))
+        before_s = float(rng.uniform(1.5, max(2.0, duration_s - 6.0)))
+        act_fall(actor, kind=kind, before_s=before_s)
+        act_aftermath(actor, way=draw_aftermath(rng), duration_s=max(2.5, duration_s - actor.duration_s))
     else:
         act_daily_life(actor, duration_s=duration_s)
     motion = actor.motion()
     return _film(
-        motion, body=body, rng=rng, duration_s=duration_s, clip_id=f"sim-{seed}-{index:05d}", person=person, seed=seed
-    )
+        motion, body=body, rng=rng, duration_s=duration_s, clip_id=f"sim-{seed}-{index:05d}-{kind}", person=person,
+        seed=seed,
+    )  # fmt: skip
 
 
 def _film(
@@ -153,166 +161,3 @@ def aim_camera(rng: np.random.Generator, points: Array) -> Camera:
         if share > GOOD_VIEW:
             break
     return best
-
-
-# -- scripts ---------------------------------------------------------------------------------------------------------
-
-
-def act_fall(actor: Actor, *, duration_s: float) -> None:
-    """Act something of daily life, a fall, and lying until the end; some get up again."""
-    rng = actor.rng
-    before_s = float(rng.uniform(1.5, max(2.0, duration_s - 6.0)))
-    kind = rng.random()
-    if kind < 0.14:
-        _fall_from_chair(actor, before_s=before_s)
-    elif kind < 0.22:
-        actor.start_lying(bed=True)
-        actor.lie(before_s)
-        actor.roll_out_of_bed()
-    else:
-        act_daily_life(actor, duration_s=before_s, on_feet=True)
-        _fall_from_standing(actor)
-    actor.lie(max(2.5, duration_s - actor.duration_s), still=float(rng.uniform(0.3, 1.0)))
-    if rng.random() < 0.1:
-        actor.get_up()
-        actor.stand(1.0)
-
-
-def _fall_from_chair(actor: Actor, *, before_s: float) -> None:
-    actor.start_seated()
-    actor.sit(before_s)
-    actor.fall(direction=str(actor.rng.choice(("forward", "left", "right"))), slump=bool(actor.rng.random() < 0.4))
-
-
-def _fall_from_standing(actor: Actor) -> None:
-    rng = actor.rng
-    direction = str(rng.choice(DIRECTIONS, p=(0.34, 0.26, 0.2, 0.2)))
-    chance = rng.random()
-    if chance < 0.2:
-        actor.fall(direction=direction, slump=True)
-    elif chance < 0.5:
-        actor.walk(float(rng.uniform(0.8, 2.0)))
-        actor.fall(direction="forward", speed_m_s=actor.style.walk_m_s)
-    else:
-        actor.fall(direction=direction)
-
-
-def act_daily_life(actor: Actor, *, duration_s: float, on_feet: bool = False) -> None:
-    """Act one thing after another without a fall.
-
-    Args:
-        actor: who.
-        duration_s: at least this long, counted from now.
-        on_feet: whether to begin and end standing.
-    """
-    rng = actor.rng
-    end_s = actor.duration_s + duration_s
-    begin = rng.random()
-    if on_feet or begin < 0.65:
-        state = "standing"
-    elif begin < 0.88:
-        actor.start_seated()
-        state = "seated"
-    else:
-        bed = bool(rng.random() < 0.7)
-        actor.start_lying(bed=bed)
-        state = "lying"
-    if state == "standing":
-        _begin_on_feet(actor)
-    while actor.duration_s < end_s:
-        state = _NEXT[state](actor)
-    if on_feet and state != "standing":
-        _rise(actor, state)
-
-
-def _begin_on_feet(actor: Actor) -> None:
-    if actor.rng.random() < 0.5:
-        actor.walk(float(actor.rng.uniform(1.5, 5.0)))
-    else:
-        actor.stand(float(actor.rng.uniform(1.0, 3.0)))
-
-
-def _from_standing(actor: Actor) -> str:
-    rng = actor.rng
-    chance = rng.random()
-    if chance < 0.22:
-        actor.walk(float(rng.uniform(2.0, 6.0)))
-    elif chance < 0.45:
-        actor.stand(float(rng.uniform(1.5, 5.0)))
-    elif chance < 0.58:
-        actor.bend()
-    elif chance < 0.61:
-        actor.squats()
-    elif chance < 0.64:
-        actor.exercise(float(rng.uniform(2.0, 5.0)))
-    elif chance < 0.67:
-        actor.turn(float(rng.uniform(-180, 180)))
-    elif chance < 0.87:
-        bed = bool(rng.random() < 0.35)
-        actor.sit_down(quick=bool(rng.random() < 0.3), furniture="bed" if bed else "chair")
-        if bed and rng.random() < 0.75:
-            actor.sit(float(rng.uniform(0.3, 1.5)))
-            actor.lie_down()
-            return "lying"
-        return "seated"
-    elif chance < 0.93:
-        actor.sit_on_floor()
-        return "on the floor"
-    else:
-        actor.lie_down()
-        return "lying"
-    return "standing"
-
-
-def _from_seat(actor: Actor) -> str:
-    rng = actor.rng
-    chance = rng.random()
-    if chance < 0.5:
-        actor.sit(float(rng.uniform(1.5, 6.0)))
-    elif chance < 0.62:
-        actor.tie_shoes()
-    elif chance < 0.72:
-        actor.sit(0.5)
-        actor.lie_down()
-        return "lying"
-    else:
-        return _rise(actor, "seated")
-    return "seated"
-
-
-def _from_floor(actor: Actor) -> str:
-    chance = actor.rng.random()
-    if chance < 0.5:
-        actor.rest_on_floor(float(actor.rng.uniform(1.5, 5.0)))
-        return "on the floor"
-    if chance < 0.75:
-        actor.lie_down()
-        return "lying"
-    return _rise(actor, "on the floor")
-
-
-def _from_lying(actor: Actor) -> str:
-    chance = actor.rng.random()
-    if chance < 0.6:
-        actor.lie(float(actor.rng.uniform(2.0, 7.0)))
-    elif chance < 0.75:
-        actor.roll_over()
-    else:
-        return _rise(actor, "lying")
-    return "lying"
-
-
-def _rise(actor: Actor, state: str) -> str:
-    if state == "seated":
-        actor.stand_up()
-    else:
-        actor.get_up()
-    return "standing"
-
-
-_NEXT: dict[str, Callable[[Actor], str]] = {
-    "standing": _from_standing,
-    "seated": _from_seat,
-    "on the floor": _from_floor,
-    "lying": _from_lying,
-}

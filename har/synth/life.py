@@ -11,7 +11,10 @@ import numpy as np
 
 from har.synth.actor import Actor
 from har.synth.body import random_body
-from har.synth.clips import act_daily_life, act_fall, aim_camera, sample
+from har.synth.clips import aim_camera, sample
+from har.synth.daily import act_daily_life
+from har.synth.incidents import act_aftermath, act_fall, draw_aftermath
+from har.synth.kinds import FALLS
 from har.synth.motion import random_style
 from har.synth.noise import observe, random_weather
 from har.synth.recording import Episode, FallTruth, Recording
@@ -65,12 +68,17 @@ def _fall(index: int, *, seed: int) -> Recording:
     rng = np.random.default_rng([seed, SCENE_SPACE, index])
     duration_s = float(rng.uniform(*SCENE_S))
     actor = Actor(random_body(rng), random_style(rng), rng, room_m=float(rng.uniform(1.0, 1.8)))
-    act_fall(actor, duration_s=duration_s - AFTER_FALL_S)
-    actor.lie(max(AFTER_FALL_S, duration_s - actor.duration_s))
-    return _film(actor, rng, duration_s=actor.duration_s, name=f"scene-{seed}-{index:04d}", kind="fall")
+    kind = FALLS[index % len(FALLS)]
+    ground_s = act_fall(actor, kind=kind, before_s=float(rng.uniform(4.0, duration_s - AFTER_FALL_S - 3.0)))
+    act_aftermath(actor, way=draw_aftermath(rng, may_get_up=False),
+                  duration_s=max(AFTER_FALL_S + 0.5, duration_s - actor.duration_s))  # fmt: skip
+    name = f"scene-{seed}-{index:04d}-{kind}"
+    return _film(actor, rng, duration_s=actor.duration_s, name=name, kind=kind, ground_s=ground_s)
 
 
-def _film(actor: Actor, rng: np.random.Generator, *, duration_s: float, name: str, kind: str) -> Recording:
+def _film(
+    actor: Actor, rng: np.random.Generator, *, duration_s: float, name: str, kind: str, ground_s: float = 0.0
+) -> Recording:
     motion = actor.motion()
     time_s = np.arange(int(min(duration_s, float(motion.time_s[-1])) * RATE_HZ)) / RATE_HZ
     points, labels = sample(motion, time_s)
@@ -86,6 +94,6 @@ def _film(actor: Actor, rng: np.random.Generator, *, duration_s: float, name: st
         rate_hz=RATE_HZ,
         width_px=camera.width_px,
         height_px=camera.height_px,
-        falls=tuple(FallTruth(start, end - 0.2, float(time_s[-1]), kind) for start, end in falls),
+        falls=tuple(FallTruth(start, ground_s, float(time_s[-1]), kind) for start, _ in falls[-1:]),
         episodes=(Episode(0.0, float(time_s[-1]), "daily"),),
     )

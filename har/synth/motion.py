@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from har.synth.body import Array
 
 LABELS = ("stand", "walk", "sit", "sit down", "stand up", "bend", "lie", "fall")
+SEATS = ("chair", "bed", "sofa")
+"""Furniture that one sits on."""
 RATE_HZ = 50.0
 """Of the motion; clips sample it at the rate of their camera."""
 
@@ -69,21 +72,19 @@ class Motion:
     @property
     def spans(self) -> tuple[tuple[float, float, str], ...]:
         """(start_s, end_s, label) from the beginning to the end without holes."""
-        starts = [0] + [i for i in range(1, len(self.labels)) if self.labels[i] != self.labels[i - 1]]
-        ends = [*starts[1:], len(self.labels)]
-        return tuple((i / self.rate_hz, j / self.rate_hz, self.labels[i]) for i, j in zip(starts, ends, strict=True))
+        return spans_of(self.labels, rate_hz=self.rate_hz)
 
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """A piece of furniture that carried the person.
+    """A piece of furniture that carried the person, or that they leant on.
 
     Attributes:
-        kind: "chair" or "bed".
+        kind: one of `SEATS`, "table" or "wall".
         x_m: where the pelvis was, in the room.
         y_m: where the pelvis was.
-        height_m: of the seat.
-        yaw_rad: the way the sitting person faces.
+        height_m: of the seat, the table's top or the wall.
+        yaw_rad: the way that the person faces who uses it.
     """
 
     kind: str
@@ -91,3 +92,10 @@ class Support:
     y_m: float
     height_m: float
     yaw_rad: float
+
+
+def spans_of(labels: Sequence[str], *, rate_hz: float) -> tuple[tuple[float, float, str], ...]:
+    """Give (start_s, end_s, label) of the stretches of one label a frame, from the beginning to the end."""
+    starts = [0] + [i for i in range(1, len(labels)) if labels[i] != labels[i - 1]]
+    ends = [*starts[1:], len(labels)]
+    return tuple((i / rate_hz, j / rate_hz, labels[i]) for i, j in zip(starts, ends, strict=True))

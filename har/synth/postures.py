@@ -69,15 +69,21 @@ def upright(rng: np.random.Generator, *, stoop_deg: float) -> Array:
     )
 
 
-def seated(rng: np.random.Generator, ease: Array) -> Array:
-    """Draw a way to sit on a chair, arms resting; `ease` is how this person stands."""
-    pitch = rng.uniform(-18, 8)
+def seated(rng: np.random.Generator, ease: Array, *, low: bool = False) -> Array:
+    """Draw a way to sit on a chair, arms resting.
+
+    Args:
+        rng: source of the differences.
+        ease: how this person stands.
+        low: whether the seat is low and soft, as a sofa's: the knees are higher, the back leans.
+    """
+    pitch = rng.uniform(-28, -8) if low else rng.uniform(-18, 8)
     return set_angles(
         ease,
         {
             "pitch": pitch,
             "spine_flex": np.rad2deg(ease[A["spine_flex"]]) + rng.uniform(0, 14) - 0.4 * pitch,
-            **legs(thigh=rng.uniform(80, 96), shin=rng.uniform(-14, 12), pitch=pitch),
+            **legs(thigh=rng.uniform(80, 96) + 10 * low, shin=rng.uniform(-14, 12) + 10 * low, pitch=pitch),
             "hip_abd": rng.uniform(2, 14),
             **_resting_arms(rng),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,8 +128,8 @@ def _papered(spot: Array, *, along: Array, paint: tuple[float, float, float]) ->
 
 
 def furniture(supports: tuple[Support, ...]) -> list[Box]:
-    """Give the boxes of all chairs and beds."""
-    return [box for support in supports for box in (_chair(support) if support.kind == "chair" else _bed(support))]
+    """Give the boxes of all furniture."""
+    return [box for support in supports for box in _MAKERS[support.kind](support)]
 
 
 def _placed(
@@ -170,11 +171,60 @@ def _bed(support: Support) -> list[Box]:
     top = support.height_m - 0.01
     middle = {"ahead": -0.26}
     return [
-        _placed(support, **middle, aside=0.0, low=0.12, high=top - 0.18, half=(0.47, 1.08), colour=_WOOD),
-        _placed(support, **middle, aside=0.0, low=top - 0.18, high=top, half=(0.45, 1.05), colour=(0.84, 0.85, 0.88)),
+        _placed(support, **middle, aside=0.0, low=0.06, high=max(top - 0.18, 0.1), half=(0.47, 1.08), colour=_WOOD),
+        _placed(
+            support,
+            **middle,
+            aside=0.0,
+            low=max(top - 0.18, 0.1),
+            high=top,
+            half=(0.45, 1.05),
+            colour=(0.84, 0.85, 0.88),
+        ),
         _placed(support, **middle, aside=-1.1, low=0.0, high=top + 0.3, half=(0.47, 0.03), colour=_WOOD),
         _placed(support, **middle, aside=1.1, low=0.0, high=top + 0.08, half=(0.47, 0.03), colour=_WOOD),
     ]
+
+
+def _sofa(support: Support) -> list[Box]:
+    top = support.height_m - 0.01
+    wide = {"half": (0.42, 0.95), "aside": 0.0}
+    return [
+        _placed(support, ahead=-0.10, **wide, low=0.05, high=top, colour=_CUSHION),
+        _placed(support, ahead=-0.44, half=(0.1, 0.95), aside=0.0, low=0.05, high=top + 0.42, colour=_CUSHION),
+        _placed(support, ahead=-0.10, half=(0.42, 0.09), aside=-1.04, low=0.05, high=top + 0.2, colour=_CUSHION),
+        _placed(support, ahead=-0.10, half=(0.42, 0.09), aside=1.04, low=0.05, high=top + 0.2, colour=_CUSHION),
+    ]
+
+
+def _table(support: Support) -> list[Box]:
+    """The nearer edge of the top is 0.3 m ahead of the person; the legs are left out where nobody can run into them."""
+    top = support.height_m
+    return [
+        _placed(support, ahead=0.7, aside=0.0, low=top - 0.05, high=top, half=(0.4, 0.6), colour=_WOOD),
+        *(_placed(support, ahead=ahead, aside=aside, low=0.0, high=top - 0.05, half=(0.03, 0.03), colour=_WOOD)
+          for ahead in (0.4, 1.0) for aside in (-0.55, 0.55)),
+    ]  # fmt: skip
+
+
+def _wall(support: Support) -> list[Box]:
+    """Its face is where the person's back was."""
+    return [
+        _placed(
+            support,
+            ahead=-0.05,
+            aside=0.0,
+            low=0.0,
+            high=support.height_m,
+            half=(0.05, 1.5),
+            colour=(0.80, 0.82, 0.78),
+        )
+    ]
+
+
+_MAKERS: Mapping[str, Callable[[Support], list[Box]]] = {
+    "chair": _chair, "bed": _bed, "sofa": _sofa, "table": _table, "wall": _wall,
+}  # fmt: skip
 
 
 def _shade_under_furniture(colour: Array, spot: Array, floor: BoolArray, supports: tuple[Support, ...]) -> None:

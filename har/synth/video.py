@@ -16,10 +16,14 @@ from har.records import FloatArray, ImageArray
 from har.synth.actor import Actor
 from har.synth.body import N_COCO, A, Array, P, make_body
 from har.synth.camera import Camera, look_at
+from har.synth.falling import fall
 from har.synth.falls import GRAVITY_M_S2
+from har.synth.low import bend, get_up, lie, lie_down
 from har.synth.motion import RATE_HZ, Motion, Style
 from har.synth.render import Look, Renderer
+from har.synth.seat import sit, sit_down, stand_up, tie_shoes
 from har.synth.shapes import Limb
+from har.synth.upright import face, stand, walk_to
 
 VIDEO_HZ = 15
 LICENCE = "Apache-2.0"
@@ -61,22 +65,22 @@ class Film:
 def fall_in_room(*, seed: int) -> Film:
     """Act: stand, walk, sit, stand up, walk, pick up a cup, walk, fall sideways, lie on the floor."""
     actor = _actor(seed + 1, stature_m=1.72, xy_m=(-0.2, -1.0), heading_deg=30)
-    actor.stand(1.5)
-    actor.walk_to(0.25, 0.95)
-    actor.face(-20)
-    actor.sit_down()
-    actor.sit(5.0)
-    actor.stand_up()
-    actor.walk_to(0.85, -0.25)
+    stand(actor, 1.5)
+    walk_to(actor, 0.25, 0.95)
+    face(actor, -20)
+    sit_down(actor)
+    sit(actor, 5.0)
+    stand_up(actor)
+    walk_to(actor, 0.85, -0.25)
     begin_s = actor.duration_s
-    actor.bend("stoop")
+    bend(actor, "stoop")
     picked_s = 0.5 * (begin_s + actor.duration_s)
-    actor.walk_to(-0.35, -1.0)
-    actor.walk_to(0.35, 0.35)
-    actor.face(5)
-    actor.stand(0.8)
-    actor.fall(direction="right")
-    actor.lie(11.0)
+    walk_to(actor, -0.35, -1.0)
+    walk_to(actor, 0.35, 0.35)
+    face(actor, 5)
+    stand(actor, 0.8)
+    fall(actor, direction="right")
+    lie(actor, 11.0)
     camera = look_at(np.array([3.1, -0.55, 1.75]), np.array([0.0, -0.1, 0.70]), field_of_view_deg=60)
     return Film("fall_in_room", actor, actor.motion(), camera, Look(), picked_s)
 
@@ -84,23 +88,23 @@ def fall_in_room(*, seed: int) -> Film:
 def daily_living(*, seed: int) -> Film:
     """Act: walk, sit, stand up, bend, walk, sit on the bed, lie down on purpose, get up."""
     actor = _actor(seed + 2, stature_m=1.62, xy_m=(0.2, -1.2), heading_deg=60)
-    actor.stand(1.0)
-    actor.walk_to(0.35, -0.75)
-    actor.face(10)
-    actor.sit_down()
-    actor.sit(3.5)
-    actor.tie_shoes()
-    actor.stand_up()
-    actor.face(60)
-    actor.bend("stoop")
-    actor.walk_to(0.5, 0.75)
-    actor.face(0)
-    actor.sit_down(furniture="bed")
-    actor.sit(1.0)
-    actor.lie_down("supine")
-    actor.lie(5.0)
-    actor.get_up()
-    actor.stand(1.5)
+    stand(actor, 1.0)
+    walk_to(actor, 0.35, -0.75)
+    face(actor, 10)
+    sit_down(actor)
+    sit(actor, 3.5)
+    tie_shoes(actor)
+    stand_up(actor)
+    face(actor, 60)
+    bend(actor, "stoop")
+    walk_to(actor, 0.5, 0.75)
+    face(actor, 0)
+    sit_down(actor, furniture="bed")
+    sit(actor, 1.0)
+    lie_down(actor, "supine")
+    lie(actor, 5.0)
+    get_up(actor)
+    stand(actor, 1.5)
     look = Look(skin=(0.78, 0.57, 0.45), hair=(0.62, 0.60, 0.58), top=(0.14, 0.46, 0.50), trousers=(0.34, 0.38, 0.50))
     camera = look_at(np.array([3.05, 0.2, 1.85]), np.array([0.0, 0.0, 0.66]), field_of_view_deg=60)
     return Film("daily_living", actor, actor.motion(), camera, look)

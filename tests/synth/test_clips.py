@@ -11,8 +11,11 @@ from har.synth.actor import Actor
 from har.synth.body import make_body
 from har.synth.camera import look_at
 from har.synth.clips import simulate_clips, write_synth_clips
+from har.synth.falling import fall
+from har.synth.low import lie
 from har.synth.motion import LABELS, RATE_HZ, Style
 from har.synth.noise import Weather, observe
+from har.synth.upright import exercise, stand, turn
 
 CLEAR = Weather(
     roughness=1.0, lag_s=0.0, upright_loss=0.0, falling_loss=0.0, lying_loss=0.0, mean_loss_s=0.3, swaps_hz=0.0,
@@ -128,14 +131,14 @@ def standing_actor(seconds: float) -> Actor:
     actor.xy[:] = 0
     for posture in (actor.ease, actor.posture):
         posture[0] = 0.0
-    actor.turn(0.0)
-    actor.exercise(seconds)
+    turn(actor, 0.0)
+    exercise(actor, seconds)
     return actor
 
 
 def test_the_arm_behind_the_body_scores_lower_than_the_one_in_front() -> None:
     actor = standing_actor(0.2)
-    actor.stand(2.0)
+    stand(actor, 2.0)
 
     joints = filmed(actor, CLEAR, from_m=(0.0, 4.0, 1.2))  # from the person's left
     scores = np.median(joints[..., 2], axis=0)
@@ -145,7 +148,7 @@ def test_the_arm_behind_the_body_scores_lower_than_the_one_in_front() -> None:
 
 def test_noise_of_a_still_person_is_a_few_hundredths_of_the_trunk() -> None:
     actor = standing_actor(0.2)
-    actor.stand(6.0)
+    stand(actor, 6.0)
 
     joints = filmed(actor, CLEAR, from_m=(4.0, 0.0, 1.5))
 
@@ -160,8 +163,8 @@ def test_poses_get_lost_while_lying_when_the_weather_says_so() -> None:
         bad_limbs_hz=0.1,
     )  # fmt: skip
     actor = standing_actor(2.0)
-    actor.fall(direction="left")
-    actor.lie(20.0)
+    fall(actor, direction="left")
+    lie(actor, 20.0)
 
     labels = np.array(actor.motion().labels)
     lost = np.isnan(filmed(actor, rough, from_m=(4.0, 0.0, 1.8))[:, 0, 0])

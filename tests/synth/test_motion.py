@@ -7,8 +7,12 @@ import pytest
 
 from har.synth.actor import Actor
 from har.synth.body import FEET, A, P, lowest_m, make_body, random_body
+from har.synth.falling import fall, roll_out_of_bed
 from har.synth.falls import DIRECTIONS, FROM_STANDING_S, standing_fall_progress
+from har.synth.low import bend, get_up, lie, lie_down, sit_on_floor, start_lying
 from har.synth.motion import LABELS, RATE_HZ, Motion, Style, random_style
+from har.synth.seat import sit, sit_down, stand_up
+from har.synth.upright import stand, walk, walk_to
 
 
 def an_actor(seed: int = 0) -> Actor:
@@ -25,7 +29,7 @@ def speed_down(motion: Motion, label: str, point: str = "head") -> float:
 
 def test_feet_are_on_the_floor_while_standing() -> None:
     actor = an_actor()
-    actor.stand(3.0)
+    stand(actor, 3.0)
 
     points = actor.motion().points
 
@@ -37,13 +41,13 @@ def test_feet_are_on_the_floor_while_standing() -> None:
 
 def test_nothing_sinks_into_the_floor_whatever_is_done() -> None:
     actor = an_actor(3)
-    actor.walk(3.0)
-    actor.bend("kneel")
-    actor.sit_on_floor()
-    actor.lie_down("left side")
-    actor.lie(1.0)
-    actor.get_up()
-    actor.fall(direction="forward")
+    walk(actor, 3.0)
+    bend(actor, "kneel")
+    sit_on_floor(actor)
+    lie_down(actor, "left side")
+    lie(actor, 1.0)
+    get_up(actor)
+    fall(actor, direction="forward")
 
     lowest = lowest_m(actor.body, actor.motion().points)
 
@@ -53,8 +57,8 @@ def test_nothing_sinks_into_the_floor_whatever_is_done() -> None:
 def test_bones_keep_their_length_through_a_fall() -> None:
     for seed in range(6):
         actor = an_actor(seed)
-        actor.fall(direction=DIRECTIONS[seed % 4])
-        actor.lie(1.0)
+        fall(actor, direction=DIRECTIONS[seed % 4])
+        lie(actor, 1.0)
 
         points = actor.motion().points
 
@@ -68,7 +72,7 @@ def test_walking_covers_ground_at_the_walker_s_own_speed() -> None:
     actor.xy = np.array([-2.0, 0.0])
     actor.posture[A["yaw"]] = 0.0
 
-    actor.walk_to(2.0, 0.0)
+    walk_to(actor, 2.0, 0.0)
 
     motion = actor.motion()
     pelvis = motion.points[:, P["pelvis"]]
@@ -95,9 +99,9 @@ def test_a_fall_from_standing_reaches_the_ground_in_human_time_and_ever_faster()
 @pytest.mark.parametrize("slump", [False, True])
 def test_after_a_fall_the_whole_trunk_lies_on_the_floor(direction: str, slump: bool) -> None:
     actor = an_actor(4)
-    actor.stand(1.0)
-    actor.fall(direction=direction, slump=slump)
-    actor.lie(2.0)
+    stand(actor, 1.0)
+    fall(actor, direction=direction, slump=slump)
+    lie(actor, 2.0)
 
     motion = actor.motion()
 
@@ -112,7 +116,7 @@ def test_the_fall_s_direction_is_where_the_head_goes() -> None:
     for direction, way in ways.items():
         actor = an_actor(2)
         actor.posture[A["yaw"]] = actor.ease[A["yaw"]] = 0.0
-        actor.fall(direction=direction)
+        fall(actor, direction=direction)
 
         points = actor.motion().points
 
@@ -123,10 +127,10 @@ def test_the_fall_s_direction_is_where_the_head_goes() -> None:
 def test_lying_down_on_purpose_is_much_slower_than_a_fall() -> None:
     for seed in range(5):
         careful, falling, on_bed = an_actor(seed), an_actor(seed), an_actor(seed)
-        careful.lie_down()
-        on_bed.sit_down(furniture="bed")
-        on_bed.lie_down()
-        falling.fall(direction="left")
+        lie_down(careful)
+        sit_down(on_bed, furniture="bed")
+        lie_down(on_bed)
+        fall(falling, direction="left")
 
         fastest = speed_down(falling.motion(), "fall")
         for motion in (careful.motion(), on_bed.motion()):
@@ -137,10 +141,10 @@ def test_lying_down_on_purpose_is_much_slower_than_a_fall() -> None:
 
 def test_rolling_out_of_bed_drops_to_the_floor() -> None:
     actor = an_actor(5)
-    actor.start_lying(bed=True)
-    actor.lie(1.0)
+    start_lying(actor, bed=True)
+    lie(actor, 1.0)
     bed_m = actor.seat_m
-    actor.roll_out_of_bed()
+    roll_out_of_bed(actor)
 
     motion = actor.motion()
 
@@ -153,10 +157,10 @@ def test_spans_cover_the_motion_without_holes() -> None:
     actor = Actor(
         random_body(np.random.default_rng(0)), random_style(np.random.default_rng(1)), np.random.default_rng(2)
     )
-    actor.walk(2.0)
-    actor.sit_down()
-    actor.sit(2.0)
-    actor.stand_up()
+    walk(actor, 2.0)
+    sit_down(actor)
+    sit(actor, 2.0)
+    stand_up(actor)
 
     motion = actor.motion()
 
@@ -170,8 +174,8 @@ def test_spans_cover_the_motion_without_holes() -> None:
 
 def test_sitting_on_a_chair_keeps_the_pelvis_at_the_seat() -> None:
     actor = an_actor(6)
-    actor.sit_down()
-    actor.sit(4.0)
+    sit_down(actor)
+    sit(actor, 4.0)
 
     motion = actor.motion()
 

@@ -16,6 +16,7 @@ from har.synth.camera import Camera, look_at
 from har.synth.motion import Style
 from har.synth.render import PAINTS, Look, Renderer, make_limbs
 from har.synth.shapes import Box, Limb, hit_box, hit_limb
+from har.synth.upright import stand
 from har.synth.video import STORIES, exact_joints, write_video
 
 
@@ -29,7 +30,7 @@ def a_standing_actor() -> Actor:
     actor.xy[:] = 0
     for posture in (actor.ease, actor.posture):
         posture[A["yaw"]] = 0.2
-    actor.stand(0.5)
+    stand(actor, 0.5)
     return actor
 
 
