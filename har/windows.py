@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from graphs.adjacency import hop_distance
 from graphs.layouts import Layout
-from graphs.layouts import layout as find_layout
+from graphs.layouts import layout as layout_of
 from har.clips import TimeArray
 from har.errors import ShapeError
 from har.records import FloatArray
@@ -204,7 +204,7 @@ def find_reference(joints: FloatArray, *, layout: str = "coco17", facing: bool =
     """
     seen = _seen(joints)
     place = np.where(seen[..., None], joints[..., :-1], np.float32(0))
-    shape = find_layout(layout)
+    shape = layout_of(layout)
     hips, hips_seen = _middle(place, seen, list(shape.centre))
     centre, sides = _boxes(joints, seen)
     origin = _first(hips, hips_seen)
@@ -247,7 +247,8 @@ def normalise(
     anyone = np.asarray(seen.any(axis=(-1, -2)))
     usable = (anyone & (reference.length > 0))[..., None, None]
     safe = np.where(reference.length > 0, reference.length, np.float32(1))
-    centred = (_fill(place, seen, layout) - reference.origin[..., None, None, :]) / safe[..., None, None, None]
+    centred: FloatArray = _fill(place, seen, layout) - reference.origin[..., None, None, :]
+    centred = (centred / safe[..., None, None, None]).astype(np.float32, copy=False)
     if reference.heading is not None:
         centred = _turn(centred, reference.heading)
     result = np.zeros(joints.shape, dtype=np.float32)

@@ -1,7 +1,8 @@
 """Make one window many: other people, other cameras, worse estimators.
 
 Joints are hidden in numpy before a window is normalised, since what is seen decides origin and scale; the rest is done
-in torch on normalised joints. All of it by the batch.
+in torch on normalised joints, on whatever device they are. All of it by the batch. Everybody in one window is turned
+and stretched alike, so that people keep their places to each other.
 """
 
 from __future__ import annotations
@@ -21,90 +22,185 @@ BoolArray = npt.NDArray[np.bool_]
 _LIMBS = {"arm": ("elbow", "wrist", "hand"), "leg": ("knee", "ankle", "foot", "heel")}
 
 
-def augment(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+def augment(joints: Tensor, recipe: Recipe, generator: torch.Generator, *, owner: Tensor | None = None) -> Tensor:
     """Change windows at random, each in a way of its own.
 
     Args:
-        joints: (N, T, V, 3) from `har.windows.normalise`.
+        joints: (P, T, V, D + 1) from `har.windows.normalise`.
         recipe: how much of everything; its layout is that of the joints.
-        generator: the only source of chance.
+        generator: the only source of chance; may be of another device than the joints.
+        owner: (P,) the window that each person is in, 0..N-1; None if each is alone.
 
     Returns:
-        (N, T, V, 3), a new tensor; joints not seen keep their score of 0.
+        (P, T, V, D + 1), a new tensor; joints not seen keep their score of 0.
     """
-    joints = _flip(joints, recipe, generator)
-    joints = _turn_and_stretch(joints, recipe, generator)
+    if owner is None:
+        owner = torch.arange(len(joints), device=joints.device)
+    n_windows = int(owner[-1]) + 1 if len(owner) else 0
+    joints = _flip(joints, recipe, generator, owner, n_windows)
+    joints = _turn_and_stretch(joints, recipe, generator, owner, n_windows)
     return _blur(joints, recipe, generator)
 
 
-def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator)
+def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device).to(device)
 
 
-def _flip(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    chosen = _uniform((len(joints), 1, 1, 1), generator) < recipe.flip
-    mirrored = joints[:, :, list(layout(recipe.layout).mirror_order)] * torch.tensor([-1.0, 1.0, 1.0])
-    return torch.where(chosen, mirrored, joints)
+def _normal(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device).to(device)
 
 
-def _turn_and_stretch(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    n = len(joints)
-    angle = torch.randn(n, generator=generator) * math.radians(recipe.rotate_deg)
-    size = torch.exp(torch.randn(n, generator=generator) * recipe.scale)
-    shear = torch.exp(torch.randn(n, generator=generator) * recipe.shear / 2)
-    cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
-    rows = [torch.stack([cos * shear, sin * shear], dim=-1), torch.stack([-sin / shear, cos / shear], dim=-1)]
-    matrix = torch.stack(rows, dim=-1)  # (N, 2, 2)
-    xy = torch.einsum("ntvc,ndc->ntvd", joints[..., :2], matrix)
-    return torch.cat([xy, joints[..., 2:]], dim=-1)
+def _flip(joints: Tensor, recipe: Recipe, generator: torch.Generator, owner: Tensor, n_windows: int) -> Tensor:
+    if not recipe.flip:
+        return joints
+    chosen = _uniform((n_windows,), generator, joints.device) < recipe.flip
+    sign = torch.ones(joints.shape[-1], device=joints.device)
+    sign[0] = -1
+    mirrored = joints[:, :, list(layout(recipe.layout).mirror_order)] * sign
+    return torch.where(chosen[owner][:, None, None, None], mirrored, joints)
+
+
+def _turn_and_stretch(
+    joints: Tensor, recipe: Recipe, generator: torch.Generator, owner: Tensor, n_windows: int
+) -> Tensor:
+    """Stretch by one matrix for each window, then turn: in the picture, or where there is depth, as a camera would."""
+    dims, device = joints.shape[-1] - 1, joints.device
+    size = torch.exp(_normal((n_windows,), generator, device) * recipe.scale)
+    shear = torch.exp(_normal((n_windows,), generator, device) * recipe.shear / 2)
+    stretch = torch.stack([size * shear, size / shear, size * shear][:dims], dim=-1)  # (N, D)
+    if dims == 2:
+        turn = _turn_about(2, _normal((n_windows,), generator, device) * math.radians(recipe.rotate_deg))[:, :2, :2]
+    else:
+        yaw = (2 * _uniform((n_windows,), generator, device) - 1) * math.radians(recipe.yaw_deg)
+        pitch = (2 * _uniform((n_windows,), generator, device) - 1) * math.radians(recipe.pitch_deg)
+        turn = _turn_about(0, pitch) @ _turn_about(1, yaw)
+    matrix = (turn * stretch[:, None, :])[owner]  # (P, D, D)
+    p, t, v, _ = joints.shape
+    place = torch.bmm(joints[..., :-1].reshape(p, t * v, dims), matrix.transpose(1, 2)).reshape(p, t, v, dims)
+    return torch.cat([place, joints[..., -1:]], dim=-1)
+
+
+def _turn_about(axis: int, angle_rad: Tensor) -> Tensor:
+    """Give the matrices (N, 3, 3) that turn about an axis: 0 is x, 1 the vertical, 2 the camera's line of sight."""
+    one, other = [each for each in range(3) if each != axis]
+    matrix = torch.eye(3, device=angle_rad.device).repeat(len(angle_rad), 1, 1)
+    cos, sin = torch.cos(angle_rad), torch.sin(angle_rad)
+    matrix[:, one, one], matrix[:, other, other] = cos, cos
+    matrix[:, one, other], matrix[:, other, one] = -sin, sin
+    return matrix
 
 
 def _blur(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """Shake every joint in every frame, misplace it a little for the whole window, and fade the scores."""
-    n, t, v, _ = joints.shape
-    shaken = torch.randn((n, t, v, 2), generator=generator) + torch.randn((n, 1, v, 2), generator=generator)
-    how_bad = _uniform((n, 1, 1, 1), generator) * 2 * (joints[..., 2:] > 0)  # some estimators are good
-    faded = joints[..., 2:] * (1 - recipe.score_fade * _uniform((n, 1, 1, 1), generator))
-    return torch.cat([joints[..., :2] + shaken * how_bad * recipe.noise, faded], dim=-1)
+    p, t, v, _ = joints.shape
+    dims, device = joints.shape[-1] - 1, joints.device
+    place, score = joints[..., :-1], joints[..., -1:]
+    if recipe.noise:
+        shaken = _normal((p, t, v, dims), generator, device) + _normal((p, 1, v, dims), generator, device)
+        how_bad = _uniform((p, 1, 1, 1), generator, device) * 2 * (score > 0)  # some estimators are good
+        place = place + shaken * how_bad * recipe.noise
+    if recipe.score_fade:
+        score = score * (1 - recipe.score_fade * _uniform((p, 1, 1, 1), generator, device))
+    return torch.cat([place, score], dim=-1)
 
 
-def hide_joints(n_windows: int, n_frames: int, recipe: Recipe, rng: np.random.Generator) -> BoolArray:
+def mix_windows(
+    joints: Tensor, targets: Tensor, recipe: Recipe, generator: torch.Generator, *, owner: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mix windows with others of as many people, joints and labels alike (Zhang et al. 2018, mixup).
+
+    Args:
+        joints: (P, T, V, D + 1).
+        targets: (N, K) what is done in each window; rows sum to one.
+        recipe: its `mixup` is the parameter of the Beta distribution of the shares; 0 gives everything back as it is.
+        generator: the only source of chance.
+        owner: (P,) the window that each person is in, rising; None if each is alone.
+
+    Returns:
+        Joints and targets of the same shapes. A joint that either window did not see has a score of 0.
+    """
+    if not recipe.mixup or not len(joints):
+        return joints, targets
+    device = joints.device
+    if owner is None:
+        owner = torch.arange(len(joints), device=device)
+    n_people = torch.bincount(owner, minlength=len(targets))  # (N,)
+    shuffled = torch.argsort(_uniform((len(targets),), generator, device))
+    ranked = shuffled[torch.argsort(n_people[shuffled], stable=True)]  # shuffled among those of as many people
+    partner = torch.empty_like(ranked)
+    partner[ranked] = torch.roll(ranked, 1)
+    partner = torch.where(n_people[partner] == n_people, partner, torch.arange(len(targets), device=device))
+    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+    shares = np.random.default_rng(seed).beta(recipe.mixup, recipe.mixup, len(targets))
+    share = torch.from_numpy(shares.astype(np.float32)).to(device)
+    first = torch.cumsum(n_people, dim=0) - n_people
+    other = joints[first[partner][owner] + torch.arange(len(owner), device=device) - first[owner]]
+    own = share[owner][:, None, None, None]
+    place = own * joints[..., :-1] + (1 - own) * other[..., :-1]
+    score = torch.minimum(joints[..., -1:], other[..., -1:])
+    return torch.cat([place, score], dim=-1), share[:, None] * targets + (1 - share[:, None]) * targets[partner]
+
+
+def hide_joints(n_people: int, n_frames: int, recipe: Recipe, rng: np.random.Generator) -> BoolArray:
     """Choose joints that the estimator loses for a while: single ones, and parts that furniture hides.
 
     Args:
-        n_windows: N.
+        n_people: P.
         n_frames: T.
         recipe: how many, and of which layout.
         rng: the only source of chance.
 
     Returns:
-        (N, T, V), True where a joint is to be hidden.
+        (P, T, V), True where a joint is to be hidden.
     """
-    parts = body_parts(layout(recipe.layout))  # (P, V)
-    loses_any = rng.random((n_windows, 1)) < 0.5
-    single = loses_any & (rng.random((n_windows, parts.shape[1])) < recipe.joint_drop)
-    part = (rng.random((n_windows, 1)) < recipe.part_drop) & parts[rng.integers(len(parts), size=n_windows)]
-    stretches = [_stretch_of_frames(n_windows, n_frames, rng)[:, :, None] for _ in range(2)]
+    parts = body_parts(layout(recipe.layout))  # (parts, V)
+    loses_any = rng.random((n_people, 1)) < 0.5
+    single = loses_any & (rng.random((n_people, parts.shape[1])) < recipe.joint_drop)
+    part = (rng.random((n_people, 1)) < recipe.part_drop) & parts[rng.integers(len(parts), size=n_people)]
+    stretches = [_stretch_of_frames(n_people, n_frames, rng)[:, :, None] for _ in range(2)]
     hidden: BoolArray = (stretches[0] & single[:, None]) | (stretches[1] & part[:, None])
     return hidden
 
 
-def _stretch_of_frames(n_windows: int, n_frames: int, rng: np.random.Generator) -> BoolArray:
-    """Choose a stretch of a quarter of the frames at least, (N, T), for each window."""
-    length = rng.uniform(0.25, 1, (n_windows, 1)) * n_frames
-    start = rng.random((n_windows, 1)) * (n_frames - length)
+def _stretch_of_frames(n_people: int, n_frames: int, rng: np.random.Generator) -> BoolArray:
+    """Choose a stretch of a quarter of the frames at least, (P, T), for each person."""
+    length = rng.uniform(0.25, 1, (n_people, 1)) * n_frames
+    start = rng.random((n_people, 1)) * (n_frames - length)
     frame = np.arange(n_frames)
     return (frame >= start) & (frame < start + length)
 
 
 def body_parts(which: Layout) -> BoolArray:
-    """Give the parts that furniture or the body itself hides at once, (P, V): limbs, both of a kind, the lower half."""
+    """Give the parts that furniture or the body itself hides at once, (parts, V).
+
+    Where the joints have the usual names: limbs, both of a kind, and the lower half. Where they do not: the branches of
+    the skeleton, each from its tip to where it meets another.
+    """
     parts: list[BoolArray] = []
     for names in _LIMBS.values():
         sides = [_joints_named(which, names, side) for side in ("left", "right")]
         parts += [*sides, sides[0] | sides[1]]
-    return np.stack([*parts, parts[-1] | _joints_named(which, ("hip",), "")])
+    named = np.stack([*parts, parts[-1] | _joints_named(which, ("hip",), "")])
+    if named.any(axis=1).all():
+        return named
+    return _branches(which)
 
 
 def _joints_named(which: Layout, names: tuple[str, ...], side: str) -> BoolArray:
     return np.array([side in joint and any(name in joint for name in names) for joint in which.joints])
+
+
+def _branches(which: Layout) -> BoolArray:
+    n_bones = np.bincount(np.array([joint for bone in which.bones for joint in bone], dtype=np.intp), minlength=1)
+    tips = [joint for joint in range(which.n_joints) if n_bones[joint] <= 1]
+    branches = np.zeros((len(tips), which.n_joints), dtype=np.bool_)
+    for branch, tip in zip(branches, tips, strict=True):
+        joint, before = tip, -1
+        while not branch.all() and n_bones[joint] <= 2:
+            branch[joint] = True
+            ahead = [other for bone in which.bones if joint in bone for other in bone if other not in (joint, before)]
+            if not ahead:
+                break
+            joint, before = ahead[0], joint
+    parts = branches[~branches.all(axis=1)]
+    return parts if len(parts) else branches[:1] & False  # a mere chain has no parts

@@ -19,8 +19,8 @@ from torch import Tensor
 from har.errors import TrainingError
 from har.models.inputs import features
 from har.models.stgcn import STGCN
-from har.models.streams import Streams
-from har.training.augment import augment, hide_joints
+from har.models.streams import Streams, as_streams, pool_people
+from har.training.augment import augment
 from har.training.checkpoint import (
     Checkpoint,
     State,
@@ -259,14 +259,14 @@ def _step(run: _Run, learn: WindowSet, batch: IntArray, recipe: Recipe, meter: _
     rng = np.random.default_rng([seed, 1, run.step])
     torch.manual_seed(int(rng.integers(2**62)))  # dropout
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    speed = rng.uniform(1 - recipe.speed, 1 + recipe.speed, len(batch))
-    hidden = hide_joints(len(batch), recipe.n_frames, recipe, rng)
-    joints = torch.from_numpy(learn.draw(batch, speed=speed, shift=rng.uniform(size=len(batch)), hidden=hidden))
+    packed = learn.draw(batch, rng=rng)
+    owner = torch.from_numpy(packed.owner)
+    joints = augment(torch.from_numpy(packed.joints), recipe, generator, owner=owner)
     labels = torch.from_numpy(learn.labels[batch])
 
     run.model.train()
     _forget_first_statistics(run.model, step=run.step)
-    logits = run.model(features(augment(joints, recipe, generator), layout_name=recipe.layout))  # (B, K)
+    logits = pool_people(run.model(features(joints, layout_name=recipe.layout)), owner)  # (B, K)
     loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -340,11 +340,13 @@ def _end_pass(run: _Run, check: WindowSet, meter: _Meter, recipe: Recipe, *, epo
 def score_windows(model: STGCN | Streams, windows: WindowSet) -> npt.NDArray[np.float32]:
     """Give the probabilities (N, K) of windows, in their order."""
     model.eval()
+    streams = as_streams(model)
     parts: list[Tensor] = []
     with torch.inference_mode():
         for begin in range(0, len(windows), EVALUATION_BATCH):
             indices = np.arange(begin, min(begin + EVALUATION_BATCH, len(windows)))
-            parts.append(model.scores(torch.from_numpy(windows.draw(indices))))
+            packed = windows.draw(indices)
+            parts.append(streams.scores(torch.from_numpy(packed.joints), torch.from_numpy(packed.owner)))
     if not parts:
         return np.zeros((0, len(windows.names)), dtype=np.float32)
     scores: npt.NDArray[np.float32] = torch.cat(parts).numpy()

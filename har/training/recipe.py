@@ -1,13 +1,28 @@
-"""How a model is trained: every number in one place, each of which a TOML file may override."""
+"""How a model is trained: every number in one place, in named presets, each of which a TOML file may override."""
 
 from __future__ import annotations
 
+import math
 import tomllib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from har.errors import ConfigError
+from graphs import LAYOUTS, maps_from
+from har.clips import Clip
+from har.errors import ClipError, ConfigError
+from har.models.inputs import PARTS
+from har.training.persons import has_depth
+
+OWN_LAYOUT = "own"
+LOOK_AHEAD = {
+    "centred": (4, 4, 4, 4, 4, 4, 4, 4, 4),
+    "served": (2, 2, 2, 1, 0, 0, 0, 0, 0),
+    "causal": (0, 0, 0, 0, 0, 0, 0, 0, 0),
+}
+"""Frames that each of the nine blocks, whose kernels span nine frames, looks ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,14 +30,21 @@ class Recipe:
     """The numbers of a training run.
 
     Attributes:
-        layout: joint layout of the model; clips of other layouts are mapped to it.
+        layout: joint layout of the model, to which clips of other layouts are mapped; "own" takes the clips' own.
+        dims: coordinates of a joint: 2 as in a picture, 3 with depth; 0 takes 3 if all clips hold depth.
+        persons: most people of a clip, 1 or 2; a clip with one costs one.
         n_frames: length of a window.
-        rate_hz: frames per second of a window; a trimmed clip is stretched to `n_frames` instead.
+        length: how a trimmed clip becomes a window: "stretch" samples all of it evenly, however long it is; "rate"
+            takes the last `n_frames` at true time, or fewer if it is shorter. Untrimmed clips are always at true time.
+        rate_hz: frames per second of a window at true time.
         stride_s: between the ends of neighbouring windows of an untrimmed clip.
         label_delay_s: a window is labelled by what was done this long before its end, since the network looks ahead.
         max_gap_s: longest hole to fill in a joint's track.
         min_pose_share: of the frames of the last second; windows with less of a pose are left out.
+        facing: turn bodies with depth about the vertical, so that they face the camera when the window begins.
+        inputs: what the networks see, one network each: parts, keys of `har.models.inputs.PARTS`, joined by "+".
         channels: widths of the three stages of three blocks.
+        look_ahead: frames each of the nine blocks looks ahead, or "centred", "served" or "causal".
         pool_last: outputs, newest last, that are averaged into the answer; 0 for all (better for trimmed clips).
         dropout: share of features dropped in a block.
         epochs: passes at most; fewer if the time limit says so.
@@ -34,30 +56,46 @@ class Recipe:
         weight_decay: on weights, not on norms and biases.
         gradient_norm: longest gradient.
         label_smoothing: share of a label that is spread over all.
+        mixup: how strongly windows are mixed with others, the parameter of a Beta distribution; 0 switches it off.
         balance: 0 draws windows as they come, 1 draws every label equally often.
         source_balance: the same for where clips come from, so that a few real clips count among many simulated ones.
         ema_decay: of the running mean of the weights, per step; 0 switches it off.
         patience: passes without a better validation score until training stops; 0 never stops early.
         validation_share: of the training side, by subject where there are several.
+        crop: least and largest share of a trimmed clip's time that is seen while training.
+        jitter: how freely the instants of a stretched clip are drawn while training: 0 keeps the middles of equal
+            segments, 1 draws anywhere in them.
+        speed: largest change of speed of a window at true time, as a share.
+        warp: largest change of speed within a window, as a share, slowly varying.
         flip: share of the windows that are mirrored.
-        rotate_deg: standard deviation of a turn in the picture.
-        scale: standard deviation of the logarithm of a stretch, alike for x and y.
-        shear: standard deviation of the logarithm of a stretch of x against y.
+        yaw_deg: largest turn about the vertical; bodies with depth only.
+        pitch_deg: largest turn about the horizontal axis of the picture; bodies with depth only.
+        rotate_deg: standard deviation of a turn in the picture; bodies without depth only.
+        scale: standard deviation of the logarithm of a stretch, alike in all directions.
+        shear: standard deviation of the logarithm of a stretch of the horizontal against the vertical.
         noise: standard deviation of joint noise, in trunk lengths.
         score_fade: how much lower scores may be.
         joint_drop: share of the joints hidden for a while, in the half of the windows that lose any.
         part_drop: share of the windows in which a limb, the legs or the lower half are hidden for a while.
-        speed: largest change of speed.
+
+    Raises:
+        ConfigError: a value does not fit; the text names the field and what would.
     """
 
     layout: str = "coco17"
+    dims: int = 2
+    persons: int = 1
     n_frames: int = 32
+    length: Literal["stretch", "rate"] = "stretch"
     rate_hz: float = 15.0
     stride_s: float = 0.27
     label_delay_s: float = 0.4
     max_gap_s: float = 0.5
     min_pose_share: float = 0.3
+    facing: bool = False
+    inputs: tuple[str, ...] = ("joint+bone",)
     channels: tuple[int, int, int] = (32, 64, 128)
+    look_ahead: str | tuple[int, ...] = "served"
     pool_last: int = 3
     dropout: float = 0.1
     epochs: int = 12
@@ -69,12 +107,19 @@ class Recipe:
     weight_decay: float = 1e-2
     gradient_norm: float = 5.0
     label_smoothing: float = 0.05
+    mixup: float = 0.0
     balance: float = 0.5
     source_balance: float = 0.6
     ema_decay: float = 0.0
     patience: int = 0
     validation_share: float = 0.15
+    crop: tuple[float, float] = (0.85, 1.0)
+    jitter: float = 0.0
+    speed: float = 0.15
+    warp: float = 0.0
     flip: float = 0.5
+    yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
     rotate_deg: float = 6.0
     scale: float = 0.08
     shear: float = 0.08
@@ -82,76 +127,262 @@ class Recipe:
     score_fade: float = 0.1
     joint_drop: float = 0.1
     part_drop: float = 0.15
-    speed: float = 0.15
 
     def __post_init__(self) -> None:
-        for problem in _problems(self):
+        for problem in [*_number_problems(self), *_choice_problems(self)]:
             raise ConfigError(f"recipe: {problem}")
+
+    @property
+    def ahead(self) -> tuple[int, ...]:
+        """Frames each of the nine blocks looks ahead."""
+        return LOOK_AHEAD[self.look_ahead] if isinstance(self.look_ahead, str) else self.look_ahead
 
     def as_dict(self) -> dict[str, Any]:
         """Give the numbers as plain JSON values."""
-        return asdict(self) | {"channels": list(self.channels)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def resolved(self, clips: Sequence[Clip]) -> Recipe:
+        """Give this recipe with the layout and the dimensions that fit the clips.
+
+        Raises:
+            ClipError: no clips, layouts that cannot be mapped to one another, or clips without the depth asked for.
+        """
+        layout = shared_layout(clips) if self.layout == OWN_LAYOUT else self.layout
+        if self.dims == 2:
+            return replace(self, layout=layout)
+        flat = next((clip for clip in clips if not has_depth(clip)), None)
+        if self.dims == 3 and flat is not None:
+            raise ClipError(
+                f"clip {flat.id!r}: has no depth (units {flat.units!r}, {flat.joints.shape[-1]} channels), but the "
+                "model is to see three dimensions. Leave this clip out, or train with dims = 2 in the recipe."
+            )
+        return replace(self, layout=layout, dims=self.dims or (3 if clips and flat is None else 2))
+
+
+def shared_layout(clips: Sequence[Clip]) -> str:
+    """Give the layout to which all clips can be mapped: their own, else the commonest of theirs that will do, or COCO.
+
+    Raises:
+        ClipError: no clips, or there is no such layout; the text names clips of two layouts that do not go together.
+    """
+    counts = Counter(clip.layout for clip in clips)
+    if not counts:
+        raise ClipError("there are no clips to take a joint layout from. Check the clip set and the split.")
+    own = sorted(counts, key=lambda name: (-counts[name], name))
+    for target in [*own, *(name for name in ("coco17",) if name not in counts)]:
+        if all(source == target or target in maps_from(source) for source in own):
+            return target
+    examples = [next(clip.id for clip in clips if clip.layout == name) for name in own]
+    told = ", ".join(f"{name} (clip {example!r}, {counts[name]})" for name, example in zip(own, examples, strict=True))
+    raise ClipError(
+        f"the clips have joint layouts that cannot be mapped to one: {told}. Train on one layout at a time."
+    )
 
 
 _POSITIVE = ("n_frames", "rate_hz", "stride_s", "epochs", "batch_size", "learning_rate", "gradient_norm")
 _SHARES = (
-    *("min_pose_share", "label_smoothing", "balance", "source_balance", "ema_decay", "validation_share"),
-    *("flip", "score_fade", "joint_drop", "part_drop", "speed", "dropout"),
+    *("min_pose_share", "label_smoothing", "balance", "source_balance", "flip", "score_fade", "joint_drop"),
+    *("part_drop", "jitter"),
 )
 _NOT_NEGATIVE = (
     *("label_delay_s", "max_gap_s", "windows_per_epoch", "warm_up_epochs", "weight_decay", "patience", "pool_last"),
-    *("rotate_deg", "scale", "shear", "noise"),
+    *("rotate_deg", "scale", "shear", "noise", "mixup"),
 )
+_LIMITS = {
+    "validation_share": 0.5,
+    "speed": 0.5,
+    "warp": 0.9,
+    "yaw_deg": 180.0,
+    "pitch_deg": 90.0,
+    "dropout": 0.99,
+    "ema_decay": 0.99999,
+}
 
 
-def _problems(recipe: Recipe) -> list[str]:
+def _number_problems(recipe: Recipe) -> list[str]:
+    def wrong(name: str, low: float, high: float) -> bool:
+        value = getattr(recipe, name)
+        return not (math.isfinite(value) and low <= value <= high)
+
     found = [
-        f"{name} must be above 0, got {getattr(recipe, name)}." for name in _POSITIVE if not getattr(recipe, name) > 0
+        f"{name} must be above 0, got {getattr(recipe, name)}."
+        for name in _POSITIVE
+        if wrong(name, 0, math.inf) or getattr(recipe, name) == 0
+    ]
+    found += [f"{name} must lie in 0..1, got {getattr(recipe, name)}." for name in _SHARES if wrong(name, 0, 1)]
+    found += [
+        f"{name} must not be negative, got {getattr(recipe, name)}; 0 switches it off."
+        for name in _NOT_NEGATIVE
+        if wrong(name, 0, math.inf)
     ]
     found += [
-        f"{name} must lie in 0..1, got {getattr(recipe, name)}."
-        for name in _SHARES
-        if not 0 <= getattr(recipe, name) <= 1
+        f"{name} must lie in 0..{high:g}, got {getattr(recipe, name)}."
+        for name, high in _LIMITS.items()
+        if wrong(name, 0, high)
     ]
-    found += [f"{name} must not be negative." for name in _NOT_NEGATIVE if not getattr(recipe, name) >= 0]
-    if recipe.ema_decay == 1 or recipe.validation_share > 0.5 or recipe.speed > 0.5:
-        found.append("ema_decay must be below 1, validation_share and speed at most 0.5.")
-    if recipe.optimiser not in ("sgd", "adamw"):
-        found.append(f"unknown optimiser {recipe.optimiser!r}. Known: adamw, sgd.")
-    if len(recipe.channels) != 3 or min(recipe.channels) < 1:
-        found.append(f"channels must be three widths, such as [32, 64, 128], got {list(recipe.channels)}.")
     return found
 
 
-def read_recipe(path: str | Path) -> Recipe:
-    """Read a recipe from a TOML file; what it does not say keeps its default.
+def _choice_problems(recipe: Recipe) -> list[str]:
+    known_layouts = (OWN_LAYOUT, *sorted(LAYOUTS))
+    found = [
+        f"unknown {name} {getattr(recipe, name)!r}. Known: {', '.join(str(each) for each in known)}."
+        for name, known in {
+            "layout": known_layouts,
+            "dims": (0, 2, 3),
+            "persons": (1, 2),
+            "length": ("stretch", "rate"),
+            "optimiser": ("adamw", "sgd"),
+        }.items()
+        if getattr(recipe, name) not in known
+    ]
+    if len(recipe.channels) != 3 or min(recipe.channels) < 1:
+        found.append(f"channels must be three widths, such as [32, 64, 128], got {list(recipe.channels)}.")
+    if isinstance(recipe.look_ahead, str):
+        if recipe.look_ahead not in LOOK_AHEAD:
+            found.append(
+                f"unknown look_ahead {recipe.look_ahead!r}. Known: {', '.join(LOOK_AHEAD)}, or a list of nine numbers."
+            )
+    elif len(recipe.look_ahead) != 9 or not all(0 <= each <= 8 for each in recipe.look_ahead):
+        found.append(f"look_ahead must be nine numbers of 0..8, or a word, got {list(recipe.look_ahead)}.")
+    if len(recipe.crop) != 2 or not 0 < recipe.crop[0] <= recipe.crop[1] <= 1:
+        found.append(
+            f"crop must be two shares of a clip's time, the smaller first, such as [0.8, 1.0], got {list(recipe.crop)}."
+        )
+    return [*found, *_input_problems(recipe.inputs)]
+
+
+def _input_problems(inputs: tuple[str, ...]) -> list[str]:
+    if not inputs:
+        return ['inputs must name what at least one network sees, such as ["joint+bone"].']
+    if len(set(inputs)) < len(inputs):
+        return [f"inputs must differ from one another, got {list(inputs)}. Name each network's input once."]
+    for each in inputs:
+        parts = each.split("+")
+        if len(set(parts)) < len(parts) or not set(parts) <= set(PARTS):
+            return [f'unknown inputs {each!r}. Join {", ".join(PARTS)} by "+", such as "joint+bone".']
+    return []
+
+
+RECIPES: dict[str, Recipe] = {
+    "stream": Recipe(length="rate"),
+    "clip": Recipe(
+        layout=OWN_LAYOUT,
+        dims=0,
+        persons=2,
+        look_ahead="centred",
+        pool_last=0,
+        epochs=60,
+        batch_size=16,
+        optimiser="sgd",
+        learning_rate=0.05,
+        warm_up_epochs=2.0,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        source_balance=0.0,
+        crop=(0.8, 1.0),
+        jitter=1.0,
+        warp=0.2,
+        yaw_deg=60.0,
+        pitch_deg=30.0,
+        scale=0.05,
+        shear=0.05,
+        noise=0.01,
+        score_fade=0.0,
+        joint_drop=0.05,
+        part_drop=0.05,
+    ),
+}
+"""What the service runs on, and what names trimmed clips best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A preset and the reason for it.
+
+    Attributes:
+        name: a key of `RECIPES`.
+        why: for people.
+    """
+
+    name: str
+    why: str
+
+
+def choose_recipe(clips: Sequence[Clip]) -> Choice:
+    """Choose "stream" if every clip is such as the service would see it, else "clip"."""
+    for clip in clips:
+        if clip.units not in ("px", "norm"):
+            return Choice("clip", f"clip {clip.id!r} is in {clip.units!r}, not in a picture")
+        if clip.layout != "coco17" and "coco17" not in maps_from(clip.layout):
+            return Choice("clip", f"layout {clip.layout!r} of clip {clip.id!r} cannot be mapped to coco17")
+        if not clip.rate_known:
+            return Choice("clip", f"the frame rate of clip {clip.id!r} is not known")
+    return Choice("stream", "all clips are in a picture, at a known rate, with joints that map to coco17")
+
+
+def read_recipe(name_or_path: str | Path) -> Recipe:
+    """Give the recipe of that name, or read one from a TOML file.
+
+    A file may begin with `base = "clip"`, and then changes that preset; without, it changes the defaults of `Recipe`.
 
     Raises:
-        ConfigError: no such file, no TOML, an unknown key or a value that does not fit; the text names file and key.
+        ConfigError: no such name or file, no TOML, an unknown key or a value that does not fit; the text names file
+            and key.
     """
+    if str(name_or_path) in RECIPES:
+        return RECIPES[str(name_or_path)]
+    path = Path(name_or_path)
+    if not path.exists():
+        raise ConfigError(f"{path}: no such recipe. Give a TOML file or one of: {', '.join(sorted(RECIPES))}.")
     try:
-        given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML ({error}). Check the path and the file.") from None
-    known = {field.name: getattr(Recipe(), field.name) for field in fields(Recipe)}
+    return recipe_of(given, where=str(path))
+
+
+def recipe_of(given: Mapping[str, Any], *, where: str) -> Recipe:
+    """Make a recipe of plain values, such as `Recipe.as_dict` gives; `base` names the preset to begin with.
+
+    Raises:
+        ConfigError: an unknown key or a value that does not fit; the text begins with `where`.
+    """
+    base = given.get("base")
+    if base is not None and base not in RECIPES:
+        raise ConfigError(f"{where}: unknown base {base!r}. Known: {', '.join(sorted(RECIPES))}.")
+    start = Recipe() if base is None else RECIPES[base]
+    known = {field.name: getattr(start, field.name) for field in fields(Recipe)}
     values: dict[str, Any] = {}
     for key, value in given.items():
+        if key == "base":
+            continue
         if key not in known:
-            raise ConfigError(f"{path}: unknown key {key!r}. Known: {', '.join(known)}.")
-        values[key] = _fit(value, known[key], where=f"{path}: {key}")
+            raise ConfigError(f"{where}: unknown key {key!r}. Known: base, {', '.join(known)}.")
+        values[key] = _fit(key, value, known[key], where=f"{where}: {key}")
     try:
-        return replace(Recipe(), **values)
+        return replace(start, **values)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
 
 
-def _fit(value: Any, default: Any, *, where: str) -> Any:
+def _fit(key: str, value: Any, default: Any, *, where: str) -> Any:
     """Give the value in the type of the default it replaces."""
-    if isinstance(default, tuple) and isinstance(value, list) and all(type(each) is int for each in value):
-        return tuple(value)
+    if key == "look_ahead" and isinstance(value, str):
+        return value
+    if isinstance(default, tuple) or key == "look_ahead":
+        return _fit_list(value, LOOK_AHEAD["served"] if isinstance(default, str) else default, where=where)
     if isinstance(default, float) and type(value) in (int, float):
         return float(value)
-    if not isinstance(default, tuple) and type(value) is type(default):
+    if type(value) is type(default):
         return value
-    kind = "list of whole numbers" if isinstance(default, tuple) else type(default).__name__
-    raise ConfigError(f"{where} must be a {kind} such as {default!r}, got {value!r}.")
+    raise ConfigError(f"{where} must be a {type(default).__name__} such as {default!r}, got {value!r}.")
+
+
+def _fit_list(value: Any, default: tuple[Any, ...], *, where: str) -> tuple[Any, ...]:
+    kind = type(default[0])
+    kinds = (int, float) if kind is float else (kind,)
+    if isinstance(value, list) and all(type(each) in kinds for each in value):
+        return tuple(kind(each) for each in value)
+    told = {int: "whole numbers", float: "numbers", str: "texts"}[kind]
+    raise ConfigError(f"{where} must be a list of {told} such as {list(default)!r}, got {value!r}.")

@@ -289,7 +289,8 @@ def _count(windows: WindowSet) -> dict[str, int]:
 def _golden_windows(windows: WindowSet) -> FloatArray:
     """Give up to eight windows of different labels."""
     _, first = np.unique(windows.labels, return_index=True)
-    return windows.draw(first[:N_GOLDEN].astype(np.int64))
+    packed = windows.draw(first[:N_GOLDEN].astype(np.int64))
+    return packed.joints[np.unique(packed.owner, return_index=True)[1]]  # the first person of each
 
 
 def _norm(recipe: Recipe) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ STILL = Recipe(
 
 def windows() -> torch.Tensor:
     found = cut_windows(clip_set(n_subjects=8), Recipe(), names=("stand", "walk", "wave"))
-    return torch.from_numpy(found.draw(np.arange(len(found))))
+    return torch.from_numpy(found.draw(np.arange(len(found))).joints)
 
 
 def chance(seed: int = 0) -> torch.Generator:
