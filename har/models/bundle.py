@@ -289,6 +289,7 @@ def _open(files: Mapping[str, bytes], path: Path) -> tuple[Bundle, Verification]
     """Verify files whose names and sizes are known to be allowed, and make the bundle of them."""
     manifest = contents.read_manifest(files, path)
     contents.check_digests(files, manifest, path)
+    contents.learn_layout(files, path)
     streams = contents.read_streams(manifest, path)
     config = streams[0].config
     skeleton = contents.read_skeleton(files, config, path)

@@ -21,7 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from safetensors import SafetensorError
 from torch import Tensor
 
+from graphs.errors import LayoutError
 from graphs.layouts import LAYOUTS
+from graphs.own_layouts import describe_layout, is_own, read_layout
 from har.errors import BundleError, HarError, ShapeError
 from har.models.inputs import JOINT_AND_BONE
 from har.models.risk import RISK_TENSORS, RiskModel
@@ -106,6 +108,7 @@ class Skeleton(_Strict):
     partition: str
     window_frames: Annotated[int, Field(ge=1, le=4096)]
     rate_hz: Annotated[float, Field(ge=1, le=240)]
+    own_layout: dict[str, Any] | None = None
 
 
 class Unknown(_Strict):
@@ -261,9 +264,10 @@ def _read_config(name: str, given: Mapping[str, Any], path: Path) -> STGCNConfig
 
 
 def describe_skeleton(config: STGCNConfig, *, rate_hz: float, window_frames: int) -> dict[str, Any]:
-    """Give skeleton.json of a network."""
+    """Give skeleton.json of a network; it describes the layout itself where that is no common knowledge."""
     which = LAYOUTS[config.layout]
-    return {
+    own = {"own_layout": describe_layout(which)} if is_own(which.name) else {}
+    return own | {
         "layout": config.layout,
         "joints": list(which.joints),
         "edges": [list(edge) for edge in which.edges],
@@ -273,13 +277,25 @@ def describe_skeleton(config: STGCNConfig, *, rate_hz: float, window_frames: int
     }
 
 
+def learn_layout(files: Files, path: Path) -> None:
+    """Make the layout known that a bundle brings along, if it does; nothing in it is believed."""
+    file = "skeleton.json"
+    given = read_json(files, path, file).get("own_layout")
+    if given is None:
+        return
+    try:
+        read_layout(given)
+    except LayoutError as error:
+        refuse(path, file, f"own_layout: {str(error).rstrip('.')}")
+
+
 def read_skeleton(files: Files, config: STGCNConfig, path: Path) -> Skeleton:
     """Read skeleton.json and compare it with the layout of that name as it is here."""
     file = "skeleton.json"
     skeleton = check_schema(Skeleton, read_json(files, path, file), path, file)
     wanted = describe_skeleton(config, rate_hz=skeleton.rate_hz, window_frames=skeleton.window_frames)
     for key, value in skeleton.model_dump().items():
-        if value != wanted[key]:
+        if value != wanted.get(key):
             refuse(
                 path, file, f"{key} is not that of the network in manifest.json ({config.layout}, {config.partition})"
             )
