@@ -51,7 +51,6 @@ def run_replay(
         UserError: anything the user can mend, found before the work begins where possible.
     """
     config = load_config(config_file) if config_file is not None else Config()
-    judges = _open_judges(model, against, config)
     recordings = find_recordings(sources)
     truths = _truths(recordings, truth_file)
     settings = PoseSettings(pose or config.pose.name, config.pose.max_people, config.pose.max_rate_hz)
@@ -61,6 +60,7 @@ def run_replay(
         raise ConfigError(
             f"--json {json_file}: the folder {json_file.absolute().parent} does not exist. Make it first."
         )
+    judges = _open_judges(model, against, config)
     named = {recording.name: truth for recording, truth in zip(recordings, truths or (), strict=False)}
     page = Report(report, judges=judges, truths=named) if report is not None else None
     yardstick = measure_yardstick(seconds=0.2)
