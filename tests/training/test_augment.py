@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from graphs import LAYOUTS, mirror_joints
-from har.training.augment import augment, body_parts, hide_joints
+from graphs import LAYOUTS, find_layout, is_own, layout, mirror_joints
+from har.training.augment import augment, body_parts, hide_joints, mix_windows
 from har.training.dataset import cut_windows
-from har.training.recipe import Recipe
+from har.training.recipe import RECIPES, Recipe
 from tests.training.builders import clip_set
 
 STILL = Recipe(
@@ -22,6 +22,22 @@ STILL = Recipe(
 def windows() -> torch.Tensor:
     found = cut_windows(clip_set(n_subjects=8), Recipe(), names=("stand", "walk", "wave"))
     return torch.from_numpy(found.draw(np.arange(len(found))).joints)
+
+
+def deep_windows(n_people: int = 60) -> torch.Tensor:
+    """Bodies with depth (P, 16, 20, 4) that move at random, every seventh joint of them unseen."""
+    rng = np.random.default_rng(5)
+    joints = rng.normal(size=(n_people, 16, 20, 4)).astype(np.float32)
+    joints[..., 3] = rng.uniform(0.3, 1, joints.shape[:-1]) * (np.arange(20) % 7 > 0)
+    return torch.from_numpy(joints)
+
+
+DEEP = replace(STILL, layout="kinect20", dims=3)
+
+
+def bones(joints: torch.Tensor, name: str) -> torch.Tensor:
+    which = layout(name)
+    return (joints[..., :-1] - joints[:, :, list(which.parents), :-1]).norm(dim=-1)
 
 
 def chance(seed: int = 0) -> torch.Generator:
@@ -86,10 +102,144 @@ def test_as_many_joints_are_hidden_as_the_recipe_says() -> None:
     assert joints.any(axis=2).sum(axis=1)[joints.any(axis=(1, 2))].min() >= 7
 
 
-@pytest.mark.parametrize("name", sorted(LAYOUTS))
+@pytest.mark.parametrize("name", sorted(name for name in LAYOUTS if not is_own(name)))
 def test_every_layout_has_parts_to_hide(name: str) -> None:
     parts = body_parts(LAYOUTS[name])
 
     assert len(parts) == 7
     assert parts.any(axis=1).all()
     assert not parts.all(axis=1).any()
+
+
+def test_mirrored_twice_is_the_same() -> None:
+    joints, recipe = deep_windows(), replace(DEEP, flip=1.0)
+
+    once = augment(joints, recipe, chance())
+    twice = augment(once, recipe, chance())
+
+    assert not torch.allclose(once, joints, atol=0.1)
+    torch.testing.assert_close(twice, joints)
+
+
+def test_about_the_share_asked_for_is_mirrored_whole_windows_at_a_time() -> None:
+    joints = deep_windows(600)
+
+    mirrored = (augment(joints, replace(DEEP, flip=0.3), chance()) != joints).flatten(1).any(dim=1)
+
+    assert mirrored.float().mean() == pytest.approx(0.3, abs=0.06)
+
+
+def test_turns_of_bodies_with_depth_keep_the_length_of_every_bone_and_the_score() -> None:
+    joints = deep_windows()
+
+    turned = augment(joints, replace(DEEP, yaw_deg=60.0, pitch_deg=30.0), chance())
+
+    torch.testing.assert_close(bones(turned, "kinect20"), bones(joints, "kinect20"))
+    assert torch.equal(turned[..., 3], joints[..., 3])
+    assert not torch.allclose(turned, joints, atol=0.1)
+
+
+def test_a_turn_about_the_vertical_keeps_all_heights_and_stays_within_its_bounds() -> None:
+    joints = deep_windows(2000)
+    joints[..., 0, :3] = torch.tensor([1.0, 0.5, 0.0])
+
+    turned = augment(joints, replace(DEEP, yaw_deg=45.0), chance())
+
+    torch.testing.assert_close(turned[..., 1], joints[..., 1])
+    angles_deg = torch.rad2deg(torch.atan2(-turned[:, 0, 0, 2], turned[:, 0, 0, 0]))
+    assert 43 < angles_deg.max() <= 45.001
+    assert -45.001 <= angles_deg.min() < -43
+    assert angles_deg.std() == pytest.approx(45 / 3**0.5, rel=0.05)  # evenly spread
+
+
+def test_a_turn_about_the_horizontal_keeps_what_lies_along_it() -> None:
+    joints = deep_windows()
+
+    turned = augment(joints, replace(DEEP, pitch_deg=30.0), chance())
+
+    torch.testing.assert_close(turned[..., 0], joints[..., 0])
+    assert not torch.allclose(turned[..., 1], joints[..., 1], atol=0.1)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_joints_not_seen_stay_not_seen_whatever_is_done(deep: bool) -> None:
+    joints = deep_windows() if deep else windows()
+    joints[:, :, 3, -1] = 0
+    recipe = replace(RECIPES["clip"], layout="kinect20" if deep else "coco17", flip=0.0, score_fade=0.3)
+
+    changed = augment(joints, recipe, chance())
+
+    assert changed.shape == joints.shape
+    assert ((changed[..., -1] == 0) == (joints[..., -1] == 0)).all()
+    assert (changed[..., -1] <= joints[..., -1]).all()
+
+
+def test_everybody_in_a_window_is_turned_alike() -> None:
+    joints = deep_windows(6)
+    joints[1::2] = joints[::2]
+    owner = torch.tensor([0, 0, 1, 1, 2, 2])
+
+    changed = augment(joints, replace(DEEP, yaw_deg=60.0, scale=0.2, flip=0.5), chance(), owner=owner)
+
+    torch.testing.assert_close(changed[1::2], changed[::2])
+    assert not torch.allclose(changed[0], changed[2], atol=0.1)
+
+
+def test_no_windows_are_changed_into_no_windows() -> None:
+    assert augment(deep_windows(4)[:0], replace(DEEP, yaw_deg=60.0), chance()).shape == (0, 16, 20, 4)
+
+
+def test_mixed_windows_keep_their_joints_and_labels_in_step() -> None:
+    joints = torch.ones(40, 8, 20, 4) * torch.arange(40.0)[:, None, None, None]
+    joints[..., 3] = 1
+    targets = torch.eye(40)
+
+    mixed, labels = mix_windows(joints, targets, replace(DEEP, mixup=1.0), chance())
+
+    torch.testing.assert_close(labels.sum(dim=1), torch.ones(40))
+    torch.testing.assert_close(mixed[:, 0, 0, 0], labels @ torch.arange(40.0), rtol=1e-4, atol=1e-4)
+    assert (labels.max(dim=1).values < 0.95).sum() > 20
+
+
+def test_only_windows_of_as_many_people_are_mixed() -> None:
+    joints, owner = deep_windows(5), torch.tensor([0, 1, 1, 2, 3])  # the second window alone shows two people
+    targets = torch.eye(4)
+
+    mixed, labels = mix_windows(joints, targets, replace(DEEP, mixup=1.0), chance(), owner=owner)
+
+    torch.testing.assert_close(mixed[1:3], joints[1:3])
+    torch.testing.assert_close(labels[1], targets[1])
+    assert labels[[0, 2, 3], 1].abs().max() == 0
+    assert ((mixed[..., 3] > 0) <= (joints[..., 3] > 0)).all()
+
+
+def test_without_mixing_everything_stays() -> None:
+    joints, targets = deep_windows(4), torch.eye(4)
+
+    mixed = mix_windows(joints, targets, DEEP, chance())
+
+    assert mixed[0] is joints
+    assert mixed[1] is targets
+
+
+def test_a_skeleton_of_any_shape_has_its_branches_for_parts() -> None:
+    dog = find_layout(
+        ["nose", "withers", "tail_base", "ear", "paw_a", "paw_b", "paw_c", "shin_c"],
+        [(0, 1), (1, 2), (0, 3), (1, 4), (2, 5), (2, 6), (6, 7)],
+    ).layout
+
+    parts = body_parts(dog)
+
+    names = [{dog.joints[joint] for joint in np.flatnonzero(part)} for part in parts]
+    assert sorted(names, key=sorted) == [{"ear", "nose"}, {"paw_a"}, {"paw_b"}, {"paw_c", "shin_c"}]
+    assert hide_joints(50, 16, replace(STILL, layout=dog.name, part_drop=1.0), np.random.default_rng(0)).any()
+
+
+@pytest.mark.gpu
+def test_windows_are_changed_where_they_are() -> None:
+    joints = deep_windows()
+
+    here, there = (augment(each, replace(DEEP, yaw_deg=60.0, noise=0.1), chance()) for each in (joints, joints.cuda()))
+
+    assert there.device.type == "cuda"
+    torch.testing.assert_close(there.cpu(), here, atol=1e-4, rtol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from har.training.splits import hold_out, split_clips, split_notes
 from tests.training.builders import clip_set, moving_clip
 
 
-def people(*subjects: str, **fields: str) -> list[Clip]:
+def people(*subjects: str, **fields: Any) -> list[Clip]:
     return [
         moving_clip(f"{number}", "walk", seed=number, subject=subject, **fields)
         for number, subject in enumerate(subjects)
