@@ -175,12 +175,11 @@ def _read_table(table: Path, *, head: Row) -> dict[str, list[Row]]:
     if rows[0] != head:
         differs = ", ".join(key for key in head if not isinstance(rows[0], dict) or rows[0].get(key) != head[key])
         raise ConfigError(f"{table}: holds another run ({differs} differs). Give another --table, or remove it.")
-    chunks: dict[str, list[Row]] = {}
-    for row in rows[1:]:
-        mine = chunks.setdefault(row["chunk"], [])
-        if all(row["recording"] != other["recording"] for other in mine):
-            mine.append(row)
-    return {name: mine for name, mine in chunks.items() if len(mine) == mine[0]["of"]}
+    chunks: dict[str, dict[str, Row]] = {}
+    for row in rows[1:]:  # a chunk that was broken off and done again stands there twice: the last counts
+        chunks.setdefault(row["chunk"], {})[row["recording"]] = row
+    done = {name: list(mine.values()) for name, mine in chunks.items()}
+    return {name: mine for name, mine in done.items() if len(mine) == mine[-1]["of"]}
 
 
 def _open_table(table: Path, *, head: Row) -> IO[str]:

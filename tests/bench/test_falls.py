@@ -1,55 +1,96 @@
-"""What counts as a fall found, as a false alert, and as the right label."""
+"""The benchmark of real falls: what each row means, and what may never be learnt from."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from har.bench.falls import Truth, _label_share, judge_events
-from har.records import ActionEvent, AlertEvent, AlertKind, DangerEvent, DangerKind
+from har.bench.falls import _fit_folds, _subject, _totals, _truth, bench_falls
+from har.bench.recordings import PoseSettings, code_of, video_frames
+from har.clips import write_clips
+from har.errors import ConfigError
+from har.training.replay import Moment, judge
+from har.training.truth import Fall, TruthRow, read_truth
+from tests.sources.builders import write_video
+from tests.training.builders import moving_clip
 
-FALL = Truth("set/fall.mp4", 4.0, 5.0, 60.0, "fall")
-DAILY = Truth("set/daily.mp4", math.nan, math.nan, 60.0, "daily")
-
-
-def alert_at(at_s: float, kind: AlertKind = "fall") -> AlertEvent:
-    return AlertEvent("a", "raised", "state", kind, "high", "bench", 1, at_s, at_s, at_s, 2.0, 0.9, "why", "m@0")
-
-
-def danger_at(at_s: float, kind: DangerKind = "fall") -> DangerEvent:
-    return DangerEvent("bench", 1, "new", kind, 0.9, "why", at_s, at_s, at_s, "m@0")
+WALKING = TruthRow("upfall_video/A06_S1_T1_C1.mp4", math.nan, math.nan, 4.0, "daily")
+FALLING = TruthRow("upfall_video/A01_S1_T1_C1.mp4", 1.0, 1.5, 10.0, "fall")
 
 
-def label_at(at_s: float, label: str, *, person: int = 1) -> ActionEvent:
-    return ActionEvent("bench", person, label, 0.9, ((label, 0.9),), at_s, at_s, at_s, "m@0")
+def test_a_daily_video_of_up_fall_is_all_of_one_label_and_a_fall_is_a_fall() -> None:
+    assert _truth(WALKING).spans == ((0.0, 4.0, "walk"),)
+    assert _truth(FALLING).falls == (Fall(1.0, 1.5, 10.0),)
 
 
-@pytest.mark.parametrize(
-    ("at_s", "found", "false"), [(3.9, False, 1), (4.0, True, 0), (15.0, True, 0), (15.1, False, 1)]
-)
-def test_a_fall_is_found_from_its_start_to_ten_seconds_after_the_ground(at_s: float, found: bool, false: int) -> None:
-    alert, n_false, _, _ = judge_events([alert_at(at_s, "risk")], FALL)
+def test_totals_tell_daily_living_apart_with_the_bound_of_its_rate() -> None:
+    moments = [Moment(float(second), ((1, "walk" if second else "stand", 0.0),)) for second in range(4)]
+    verdicts = [
+        judge([], _truth(row), recording=row.source, model="m", duration_s=3600.0, moments=moments)
+        for row in (WALKING, FALLING)
+    ]
 
-    assert (alert is not None, n_false) == (found, false)
+    figures = _totals([WALKING, FALLING], verdicts, labels=("walk", "stand"))
 
-
-def test_any_other_alert_of_a_fall_is_false_in_a_fall_video_too() -> None:
-    first, later = alert_at(6.0), alert_at(9.0)
-
-    assert judge_events([alert_at(1.0), first, later], FALL)[:2] == (first, 2)
-    assert judge_events([first, later], DAILY)[:2] == (None, 2)
+    assert (figures["falls"], figures["missed"], figures["minutes_of_daily_living"]) == (1, 1, 60.0)
+    assert figures["false_per_hour_of_daily_living_95"] == [0.0, pytest.approx(3.0, abs=0.01)]
+    assert figures["label_share_upfall"] == {"walk": pytest.approx(2 / 3, abs=1e-3)}
 
 
-def test_floor_alerts_stand_apart_and_are_no_suspicions() -> None:
-    events = [danger_at(1.0), danger_at(20.0, "floor"), alert_at(20.0, "floor")]
+def test_up_fall_is_never_learnt_from(tmp_path: Path) -> None:
+    write_clips(tmp_path / "set", [replace(moving_clip("c1", "walk"), source="UP-Fall Detection")])
 
-    assert judge_events(events, DAILY) == (None, 0, 1, 1)
+    with pytest.raises(ConfigError, match="clip 'c1' is of UP-Fall, which is measured on"):
+        _fit_folds([tmp_path / "set"])
 
 
-def test_the_share_of_a_label_is_the_time_it_stood_there() -> None:
-    walking = Truth("upfall_video/A06_S1_T1_C1.mp4", math.nan, math.nan, 20.0, "daily")
+def test_only_people_of_gmdcsa24_are_left_out() -> None:
+    assert _subject("gmdcsa24_video/Subject 2/Fall/12.mp4") == "gmdcsa2"
+    assert _subject(FALLING.source) == ""
 
-    assert _label_share([label_at(0.0, "stand"), label_at(5.0, "walk")], walking) == pytest.approx(0.75)
-    assert _label_share([], walking) == 0.0
-    assert _label_share([label_at(0.0, "walk")], DAILY) is None
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_poses_are_found_once_for_the_same_content_estimator_and_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("har.bench.recordings.cache_folder", lambda: tmp_path / "cache")
+    write_video(tmp_path / "a.mp4", [n / 10 for n in range(6)])
+    first = video_frames(tmp_path / "a.mp4", pose=PoseSettings())
+    (tmp_path / "a.mp4").rename(tmp_path / "b.mp4")
+    kept = list((tmp_path / "cache" / "poses").iterdir())
+
+    again = video_frames(tmp_path / "b.mp4", pose=PoseSettings())
+    monkeypatch.setattr("har.bench.recordings.estimator_digest", lambda name: "another estimator")
+    video_frames(tmp_path / "b.mp4", pose=PoseSettings())
+
+    assert [frame.time_s for frame in again] == [frame.time_s for frame in first]
+    assert len(kept) == 1
+    assert len(list((tmp_path / "cache" / "poses").iterdir())) == 2
+
+
+def test_comments_and_docstrings_do_not_count_as_code_but_numbers_do(tmp_path: Path) -> None:
+    def digest(text: str) -> str:
+        (tmp_path / "m.py").write_text(text)
+        return code_of(tmp_path / "m.py")
+
+    plain = digest("def f(x):\n    return x + 1\n")
+
+    assert digest('"""Doc."""\n\n\ndef f(x):\n    """Say."""\n    return x + 1  # why\n') == plain
+    assert digest("def f(x):\n    return x + 2\n") != plain
+
+
+@pytest.mark.data
+@pytest.mark.weights
+@pytest.mark.slow
+def test_real_falls_of_other_people_are_found(har_data: Path) -> None:
+    rows = [row for row in read_truth(har_data / "fall_times.csv") if "upfall_video/A01_S1_T1" in row.source]
+
+    result = bench_falls(data=har_data, say=lambda line: None, rows=rows)
+
+    assert {"name", "machine", "rows"} <= set(result)
+    assert [row["found"] for row in result["rows"]] == [True, True]
+    assert result["totals"]["false_alerts"] == 0
