@@ -41,6 +41,9 @@ class STGCNConfig:
         kernel: frames a block sees, odd.
         dropout: share of features dropped in a block while training.
         pool_last: how many of the last outputs are averaged; 0 for all.
+        free_edges: learn every joint's weight for every other, beginning at the partitions' adjacency, as in ST-GCN++
+            (Duan et al. 2022, PYSKL); else learn a factor for the edges that the partitions have.
+        graph_residual: lead a way around the graph convolution of all blocks but the first, as in ST-GCN++.
 
     Raises:
         ShapeError: a value is out of range.
@@ -57,6 +60,8 @@ class STGCNConfig:
     kernel: int = 9
     dropout: float = 0.0
     pool_last: int = 0
+    free_edges: bool = False
+    graph_residual: bool = False
 
     def __post_init__(self) -> None:
         layout(self.layout)
@@ -104,24 +109,26 @@ class GraphConv(nn.Module):
     """Mix each joint with its neighbours: aggregate by partition, then one matrix for all.
 
     Attributes:
-        importance: (K, V, V) learnable factor of every edge, one at first.
+        importance: (K, V, V) learnable: a factor of every edge, one at first; or the weight of every edge itself.
         linear: the partitions' matrices side by side, (out, K * in), and the bias (out,).
     """
 
     adjacency: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, *, layout_name: str, partition: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, config: STGCNConfig) -> None:
         super().__init__()
-        matrices = torch.from_numpy(adjacency(layout_name, partition))  # (K, V, V)
+        matrices = torch.from_numpy(adjacency(config.layout, config.partition))  # (K, V, V)
         self.register_buffer("adjacency", matrices, persistent=False)
-        self.importance = nn.Parameter(torch.ones(matrices.shape))
+        self.free = config.free_edges
+        self.importance = nn.Parameter(matrices.clone() if self.free else torch.ones(matrices.shape))
         self.linear = nn.Linear(len(matrices) * in_channels, out_channels)
         nn.init.kaiming_normal_(self.linear.weight, mode="fan_out")
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, T, V, C) into (N, T, V, C')."""
-        edges = (self.adjacency * self.importance).transpose(0, 1).flatten(0, 1)  # (V*K, V)
+        edges = self.importance if self.free else self.adjacency * self.importance  # (K, V, V)
+        edges = edges.transpose(0, 1).flatten(0, 1)  # (V*K, V)
         n, t, v, c = x.shape
         x = torch.bmm(edges.expand(n * t, -1, -1), x.reshape(n * t, v, c))  # (N*T, V*K, C)
         x = x.reshape(
@@ -152,6 +159,10 @@ class TemporalConv(nn.Module):
         return x.permute(0, 2, 3, 1)  # (N, T', V, C)
 
 
+def _widen(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(in_channels, out_channels, bias=False), _ChannelNorm(out_channels))
+
+
 class Block(nn.Module):
     """Graph convolution, temporal convolution and a residual way around both.
 
@@ -165,19 +176,25 @@ class Block(nn.Module):
         c_in = config.channels[index - 1] if index else config.in_channels
         c_out, stride = config.channels[index], config.strides[index]
         self.stride, self.has_residual, self.dropout = stride, index > 0, config.dropout
-        self.space = GraphConv(c_in, c_out, layout_name=config.layout, partition=config.partition)
+        self.space = GraphConv(c_in, c_out, config=config)
         self.space_norm = _ChannelNorm(c_out)
+        self.has_space_residual = config.graph_residual and index > 0
+        widens = self.has_space_residual and c_in != c_out
+        self.space_shortcut = _widen(c_in, c_out) if widens else None
         self.time = TemporalConv(c_out, kernel=config.kernel, stride=stride, ahead=config.look_ahead[index])
         self.time_norm = _ChannelNorm(c_out)
         changes = self.has_residual and (c_in != c_out or stride != 1)
-        self.shortcut = nn.Sequential(nn.Linear(c_in, c_out, bias=False), _ChannelNorm(c_out)) if changes else None
+        self.shortcut = _widen(c_in, c_out) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (N, T, V, C) into (N, ceil(T / stride), V, C')."""
         around = x[:, :: self.stride]  # (N, T', V, C)
         if self.shortcut is not None:
             around = self.shortcut(around)  # (N, T', V, C')
-        x = F.relu(self.space_norm(self.space(x)))  # (N, T, V, C')
+        mixed = self.space_norm(self.space(x))  # (N, T, V, C')
+        if self.has_space_residual:
+            mixed = mixed + (x if self.space_shortcut is None else self.space_shortcut(x))  # (N, T, V, C')
+        x = F.relu(mixed)  # (N, T, V, C')
         x = self.time_norm(self.time(x))  # (N, T', V, C')
         x = F.dropout(x, self.dropout, self.training)
         return F.relu(x + around if self.has_residual else x)  # (N, T', V, C')

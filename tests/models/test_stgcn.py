@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -84,6 +83,27 @@ def test_it_can_overfit_eight_clips() -> None:
     assert loss.item() < 0.1
 
 
+def test_free_edges_begin_as_the_skeleton_and_may_join_any_two_joints() -> None:
+    torch.manual_seed(0)
+    free = GraphConv(3, 7, config=STGCNConfig(n_classes=2, free_edges=True))
+    torch.manual_seed(0)
+    scaled = GraphConv(3, 7, config=STGCNConfig(n_classes=2))
+    joints = some_joints(2, 3)[..., :3]
+
+    assert torch.equal(free(joints), scaled(joints))
+    free(joints).square().sum().backward()
+    assert free.importance.grad is not None
+    assert (free.importance.grad != 0).all()
+
+
+def test_a_way_around_the_graph_convolution_changes_all_blocks_but_the_first() -> None:
+    model = STGCN(dataclasses.replace(SMALL, graph_residual=True)).eval()
+    x = features(some_joints(2), layout_name="coco17")
+
+    assert [block.has_space_residual for block in model.blocks] == [False] + [True] * 8
+    assert not torch.equal(model(x), STGCN(SMALL).eval()(x))
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     name=st.sampled_from(sorted(LAYOUTS)),
@@ -92,7 +112,7 @@ def test_it_can_overfit_eight_clips() -> None:
 )
 def test_the_dense_graph_convolution_equals_message_passing(name: str, partition: str, seed: int) -> None:
     torch.manual_seed(seed)
-    dense = GraphConv(3, 7, layout_name=name, partition=partition)
+    dense = GraphConv(3, 7, config=STGCNConfig(n_classes=2, layout=name, partition=partition))
     torch.nn.init.uniform_(dense.importance, 0.2, 2.0)
     torch.nn.init.normal_(dense.linear.bias)
     reference = ReferenceGraphConv(3, 7, n_partitions=len(dense.adjacency))
