@@ -8,8 +8,14 @@ from pathlib import Path
 
 from har.clips import Clip, write_clips
 from har.errors import ClipError, ConfigError
+from har.training.importers.coco import read_coco
+from har.training.importers.etri import read_etri
+from har.training.importers.kinetics import read_kinetics
 from har.training.importers.ledger import ImportOptions, Ledger, Summary
 from har.training.importers.npz import read_npz
+from har.training.importers.ntu import read_ntu
+from har.training.importers.pyskl import read_pyskl
+from har.training.importers.table_csv import read_csv
 
 __all__ = ["FORMATS", "ImportOptions", "Ledger", "Summary", "import_set", "read_foreign"]
 
@@ -29,6 +35,12 @@ class Format:
 
 FORMATS: Mapping[str, Format] = {
     "npz": Format(read_npz, "one .npz file of a whole set"),
+    "pyskl": Format(read_pyskl, "the .pkl file of a set"),
+    "ntu": Format(read_ntu, "a folder of .skeleton files, or one of them"),
+    "kinetics": Format(read_kinetics, "a folder of .json files, or one of them"),
+    "coco": Format(read_coco, "one .json file with keypoints"),
+    "etri": Format(read_etri, "a folder of ETRI-Activity3D's .csv files, or one of them"),
+    "csv": Format(read_csv, "a .csv file, or a folder of them"),
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from graphs.errors import LayoutError
 from graphs.layouts import LAYOUTS
 from graphs.own_layouts import FoundLayout, find_layout, plain_names
-from har.clips import Clip
+from har.clips import Clip, Span
 from har.errors import ClipError
 from har.records import FloatArray
 from har.training.importers.ledger import ASSUMED_RATE_HZ, ImportOptions, Ledger
@@ -54,10 +55,12 @@ class SetFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFacts:
-    """What one clip of a set has for itself; see `har.clips.Clip`."""
+    """What one clip of a set has for itself, as in `har.clips.Clip`; None takes what holds for the set."""
 
     id: str
     label: str | None = None
+    danger: bool | None = None
+    spans: tuple[Span, ...] = ()
     subject: str | None = None
     view: str | None = None
     camera: str | None = None
@@ -144,7 +147,8 @@ def make_clip(raw: Numbers, facts: ClipFacts, of_set: SetFacts, ledger: Ledger) 
         joints=np.ascontiguousarray(joints[:, seen.any(axis=0)]),
         time_s=np.arange(len(joints)) / rate_hz if facts.time_s is None else facts.time_s,
         label=facts.label,
-        danger=tells_danger(facts.label, of_set.danger),
+        danger=tells_danger(facts.label, of_set.danger) if facts.danger is None else facts.danger,
+        spans=facts.spans,
         subject=facts.subject,
         view=facts.view,
         camera=facts.camera,
@@ -243,3 +247,41 @@ def _handedness(names: Sequence[str], sample: Numbers, *, up: str) -> Literal["a
     if max(share, 1 - share) < CLEAR_SHARE:
         return None
     return "anatomical" if share > 0.5 else "mirrored"
+
+
+class Named(TypedDict, total=False):
+    """What a file's name tells of its clip."""
+
+    subject: str
+    view: str
+    camera: str
+
+
+_PARTS: Mapping[str, Literal["subject", "view"]] = {"P": "subject", "C": "view"}
+
+
+def name_of_file(name: str) -> Named:
+    """Read performer and camera out of names such as S001C002P003R002A013 and A001_P002_G001_C003."""
+    if not re.fullmatch(r"(?:[SCPRAG]\d{3}_?){4,5}(?:_rgb)?", name):
+        return {}
+    told: Named = {}
+    for letter, key in _PARTS.items():
+        if found := re.search(rf"{letter}\d{{3}}", name):
+            told[key] = found[0]
+    return told
+
+
+def find_files(path: Path, pattern: str) -> list[Path]:
+    """Give the file itself, or all in a folder and those below it whose name fits, in order.
+
+    Raises:
+        ClipError: there is none, or two have one name.
+    """
+    files = [path] if path.is_file() else sorted(file for file in path.rglob(pattern) if file.is_file())
+    if not files:
+        raise ClipError(f"{path}: holds no {pattern}. Give the folder with the set's files, or one of them.")
+    first: dict[str, Path] = {}
+    for file in files:
+        if first.setdefault(file.stem, file) is not file:
+            raise ClipError(f"{file}: {first[file.stem]} has the same name, and names tell clips apart. Rename one.")
+    return files
