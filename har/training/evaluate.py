@@ -29,6 +29,9 @@ from har.training.splits import split_clips
 
 Scores = npt.NDArray[np.floating[Any]]
 
+CUT_BY = ("label_delay_s", "max_gap_s", "min_pose_share", "length", "persons", "facing")
+"""What norm.json of a bundle tells of how its windows are cut: fields of a recipe."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
@@ -201,16 +204,16 @@ def describe_unknown(bundle: Bundle, clips: Sequence[Clip], answers: Answers) ->
 
 
 def bundle_recipe(bundle: Bundle) -> Recipe:
-    """Give the recipe that cuts windows as the bundle wants them."""
-    norm = bundle.norm
+    """Give the recipe that cuts windows as the bundle wants them; older bundles say less, and mean the defaults."""
+    told = {name: bundle.norm[name] for name in CUT_BY if name in bundle.norm}
     return replace(
         Recipe(),
         layout=bundle.config.layout,
+        dims=bundle.model.dims,
         n_frames=bundle.window_frames,
         rate_hz=bundle.rate_hz,
-        label_delay_s=float(norm.get("label_delay_s", Recipe().label_delay_s)),
-        max_gap_s=float(norm.get("max_gap_s", Recipe().max_gap_s)),
         speed=0.0,
+        **told,
     )
 
 

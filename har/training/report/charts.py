@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 460, 280
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 66, 24, 14, 44
 N_TICKS = 5
+LEGEND_WIDTH = 150
 
 Point = tuple[float, float]
 
@@ -121,6 +122,7 @@ def _legend(lines: Sequence[Line]) -> list[str]:
     parts = []
     for number, line in enumerate(lines):
         y = HEIGHT - BOTTOM - 12 - 17 * (len(lines) - 1 - number)
-        parts.append(f'<line class="line {line.style}" x1="{LEFT + 12}" y1="{y}" x2="{LEFT + 34}" y2="{y}"/>')
-        parts.append(f'<text x="{LEFT + 40}" y="{y + 4}">{escape(line.name)}</text>')
+        x = WIDTH - RIGHT - LEGEND_WIDTH
+        parts.append(f'<line class="line {line.style}" x1="{x}" y1="{y}" x2="{x + 22}" y2="{y}"/>')
+        parts.append(f'<text x="{x + 28}" y="{y + 4}">{escape(line.name)}</text>')
     return parts

@@ -63,16 +63,11 @@ def with_lost_joints(clip: Clip, *, share: float, seed: int) -> Clip:
     return replace(clip, joints=np.where(lost[..., None], np.float32(np.nan), clip.joints))
 
 
-def is_3d(clip: Clip) -> bool:
-    """Say whether a clip knows how far off each joint is, so that it can be looked at from another side."""
-    return clip.units not in ("px", "norm") and clip.joints.shape[-1] >= 3
-
-
 def turned(clip: Clip, *, angle_deg: float) -> Clip:
     """Give a 3D clip as a camera sees it that stands elsewhere on a circle round the person.
 
     Args:
-        clip: a clip with depth, see `is_3d`.
+        clip: a clip with depth.
         angle_deg: how far the person is turned about the vertical axis.
     """
     across, depth = (0, 1) if clip.up == "+z" else (0, 2)

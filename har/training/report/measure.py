@@ -12,14 +12,17 @@ from har.clips import Clip
 from har.models.bundle import Bundle
 from har.training.evaluate import Answers, Stretches, answer, by_stretch, describe
 from har.training.metrics import wilson_interval
-from har.training.report.conditions import at_rate, is_3d, turned, with_lost_joints
+from har.training.persons import has_depth
+from har.training.report.conditions import at_rate, turned, with_lost_joints
 
 RATES_HZ = (10.0, 15.0, 30.0)
 LOST_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 ANGLES_DEG = (-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0, 180.0)
-MOST_WINDOWS = 2000
+MOST_WINDOWS = 1500
 """That are judged under each changed condition; of larger sets whole clips are drawn at random."""
 N_WORST = 10
+LEAST_WORST_S = 1.0
+"""Mistakes shorter than this come last: most are a matter of where one action ends and the next begins."""
 SEED = 0
 
 Progress = Callable[[str, int, int], None]
@@ -124,7 +127,7 @@ def measure_conditions(
         top1}, top1 of stretches; "camera_angle" is None where clips have no depth, and covers those that have.
     """
     chosen = choose_clips(clips, answers)
-    solid = [clip for clip in chosen if is_3d(clip)]
+    solid = [clip for clip in chosen if has_depth(clip)]
     n_steps = len(RATES_HZ) + len(LOST_SHARES) + (len(ANGLES_DEG) if solid else 0)
     done = 0
 
@@ -143,7 +146,10 @@ def measure_conditions(
         judge_all(f"{at:.0%} of joints lost", at, [with_lost_joints(clip, share=at, seed=SEED) for clip in chosen])
         for at in LOST_SHARES
     ]
-    angles = [judge_all(f"{at:g} degrees", at, [turned(clip, angle_deg=at) for clip in solid]) for at in ANGLES_DEG if solid]
+    angles = [
+        judge_all(f"{at:g} degrees", at, [turned(clip, angle_deg=at) for clip in solid])
+        for at in (ANGLES_DEG if solid else ())
+    ]
     return {
         "n_clips": len(chosen),
         "n_clips_3d": len(solid),
@@ -164,29 +170,33 @@ def choose_clips(clips: Sequence[Clip], answers: Answers) -> list[Clip]:
 
 
 def find_worst(answers: Answers, stretches: Stretches, by_id: dict[str, Clip]) -> list[Mistake]:
-    """Give the stretches that were most confidently given a wrong label, at most one of each clip, worst first."""
+    """Give the stretches that were most confidently given a wrong label, at most one of each clip, worst first.
+
+    Stretches of less than a second come after all others.
+    """
     given, confidence = stretches.scores.argmax(axis=1), stretches.scores.max(axis=1)
-    wrong = np.flatnonzero(given != stretches.labels)
     names, clip_ids = answers.windows.names, answers.windows.clip_ids
-    found: dict[str, Mistake] = {}
-    for each in wrong[np.argsort(-confidence[wrong], kind="stable")].tolist():
-        clip = by_id[clip_ids[int(stretches.clip[each])]]
-        if clip.id in found:
-            continue
+    mistakes = []
+    for each in np.flatnonzero(given != stretches.labels).tolist():
+        clip, true = by_id[clip_ids[int(stretches.clip[each])]], names[stretches.labels[each]]
         of_stretch = answers.windows.segment == stretches.segment[each]
-        start_s, end_s = _bounds(clip, float(answers.windows.end_s[of_stretch].mean()), names[stretches.labels[each]])
-        found[clip.id] = Mistake(
-            clip=clip.id,
-            true=names[stretches.labels[each]],
-            given=names[given[each]],
-            confidence=float(confidence[each]),
-            true_score=float(stretches.scores[each, stretches.labels[each]]),
-            start_s=start_s,
-            end_s=end_s,
+        start_s, end_s = _bounds(clip, float(answers.windows.end_s[of_stretch].mean()), true)
+        mistakes.append(
+            Mistake(
+                clip=clip.id,
+                true=true,
+                given=names[given[each]],
+                confidence=float(confidence[each]),
+                true_score=float(stretches.scores[each, stretches.labels[each]]),
+                start_s=start_s,
+                end_s=end_s,
+            )
         )
-        if len(found) == N_WORST:
-            break
-    return list(found.values())
+    mistakes.sort(key=lambda one: (one.end_s - one.start_s < LEAST_WORST_S, -one.confidence))
+    worst_of_clip: dict[str, Mistake] = {}
+    for mistake in mistakes:
+        worst_of_clip.setdefault(mistake.clip, mistake)
+    return list(worst_of_clip.values())[:N_WORST]
 
 
 def _bounds(clip: Clip, about_s: float, label: str) -> tuple[float, float]:

@@ -56,7 +56,7 @@ def make_page(result: Figures, *, confusion: bytes, strips: Sequence[bytes], abo
         _worst(result, strips),
         _clips(result),
         _training(about),
-        _method(result, about),
+        _method(about),
     ]
     style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     return (
@@ -79,7 +79,8 @@ def _top(result: Figures, about: Provenance) -> str:
         f"<h1>How good is {escape(result['model'])}?</h1>"
         f'<p class="under">Judged by {clips["clips"]} clips, {clips["minutes"]:.1f} minutes{people}{judged}. '
         f"{escape(about.made)}.</p>"
-        f'<p class="lead">{escape(words.headline(result))}</p><ul class="findings">{found}</ul>{warning}{_tiles(result)}'
+        f'<p class="lead">{escape(words.headline(result))}</p><ul class="findings">{found}</ul>'
+        f"{warning}{_tiles(result)}"
     )
 
 
@@ -101,9 +102,9 @@ def _tiles(result: Figures) -> str:
     windows = ""
     if result["n"] != whole["n"]:
         windows = (
-            f'<p class="note">Stretches of one action are judged whole, by the mean of their windows. Window by window, '
-            f"as the service answers ({result['n']} windows, about two seconds each): {percent(result['top1'], 1)} right, "
-            f"macro-F1 {percent(result['macro_f1'], 1)}.</p>"
+            '<p class="note">Stretches of one action are judged whole, by the mean of their windows. Window by window, '
+            f"as the service answers ({result['n']} windows): {percent(result['top1'], 1)} right, macro-F1 "
+            f"{percent(result['macro_f1'], 1)}.</p>"
         )
     return f'<div class="tiles">{boxes}</div>{windows}'
 
@@ -119,16 +120,17 @@ def _labels(result: Figures, confusion: bytes) -> str:
         bar = f'<span class="bar"><i style="width:{100 * (row["recall"] or 0):.0f}%"></i></span>'
         rows.append(
             f'<tr><td>{escape(label)}</td><td class="n">{row["n"]}</td><td class="n">{percent(row["recall"])}{bar}</td>'
-            f'<td class="n">{percent(row["precision"])}</td><td class="n">{percent(row["f1"])}</td><td>{others}</td></tr>'
+            f'<td class="n">{percent(row["precision"])}</td><td class="n">{percent(row["f1"])}</td>'
+            f"<td>{others}</td></tr>"
         )
     head = (
         '<tr><th>label</th><th class="n">n</th><th class="n">found (recall)</th><th class="n">right when said '
         '(precision)</th><th class="n">F1</th><th>mostly taken for</th></tr>'
     )
+    caption = "A row is what was done, a column what was answered, in percent of the row."
     return (
-        "<h2>Label by label</h2>"
-        f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
-        f"{_picture(confusion, 'Confusion matrix', 'A row is what was done, a column what was answered, in percent of the row.')}"
+        f'<h2>Label by label</h2><div class="wide"><table>{head}{"".join(rows)}</table></div>'
+        f"{_picture(confusion, 'Confusion matrix', caption)}"
     )
 
 
@@ -150,7 +152,8 @@ def _confidence(result: Figures) -> str:
         title="Calibration curve",
     )
     points = result["risk_coverage"]
-    low = max(0.0, min(0.9, int(10 * min(point["accuracy"] for point in points[len(points) // 20 :])) / 10))
+    lowest = min(point["accuracy"] for point in points[len(points) // 20 :])
+    low = 0.0 if lowest < 0.5 else 0.5 if lowest < 0.8 else 0.8
     coverage = draw_lines(
         [Line("", [(each["coverage"], max(each["accuracy"], low)) for each in points], dots=False)],
         x=Axis("answers given, the surest first"),
@@ -158,15 +161,15 @@ def _confidence(result: Figures) -> str:
         title="Risk-coverage curve",
         mark_x=result["unknown"]["known"]["named"] if result["unknown"]["known"] else None,
     )
+    mark = " Right of the dashed line the answer is “unknown”." if result["unknown"]["known"] else ""
     temperature = result["calibration"]["temperature"]
     warmed = f" Its confidence was divided by a temperature of {temperature:.2f} after training." if temperature else ""
     return (
-        f"<h2>How far its confidence can be believed</h2>"
+        "<h2>How far its confidence can be believed</h2>"
         f"<p>Calibration error (ECE) {percent(result['ece'], 1)}, over {result['n']} windows.{warmed}</p>"
         f'<div class="pair"><figure>{calibration}<figcaption>On the dashed line, “80 % sure” is right 80 times of '
         f"100.</figcaption></figure><figure>{coverage}<figcaption>Giving only the surest answers makes them right more "
-        f"often.{' The dashed line is where “unknown” begins.' if result['unknown']['known'] else ''}</figcaption></figure>"
-        f"</div>{_unknown(result)}"
+        f"often.{mark}</figcaption></figure></div>{_unknown(result)}"
     )
 
 
@@ -177,8 +180,8 @@ def _unknown(result: Figures) -> str:
         parts.append(f"<p>This bundle names a label whatever it sees.{_suggestion(result)}</p>")
     else:
         parts.append(
-            f"<p>Below a probability of <b>{rule['threshold']:.2f}</b> the answer is “unknown”. The threshold was chosen "
-            f"when the model was made, on {rule['n']} right answers held out of training, to keep "
+            f"<p>Below a probability of <b>{rule['threshold']:.2f}</b> the answer is “unknown”. The threshold was "
+            f"chosen when the model was made, on {rule['n']} right answers held out of training, to keep "
             f"{percent(rule['keeps'])} of them. On the clips here:</p><table>"
             f'<tr><td>right answers kept</td><td class="n">{percent(known["right_kept"], 1)}</td></tr>'
             f'<tr><td>wrong answers refused</td><td class="n">{percent(known["wrong_refused"], 1)}</td></tr>'
@@ -206,8 +209,8 @@ def _suggestion(result: Figures) -> str:
     if point is None or point["coverage"] >= 1:
         return ""
     return (
-        f" On the clips here, refusing answers under {point['threshold']:.2f} would leave {percent(point['coverage'])} of "
-        f"them, {percent(point['accuracy'])} right."
+        f" On the clips here, refusing answers under {point['threshold']:.2f} would leave "
+        f"{percent(point['coverage'])} of them, {percent(point['accuracy'])} right."
     )
 
 
@@ -226,8 +229,8 @@ def _conditions(result: Figures) -> str:
         angle = f"<figure>{turn}<figcaption>{note}</figcaption></figure>"
     else:
         angle = (
-            "<p>Accuracy against the <b>camera angle</b> cannot be measured: these clips are flat (x and y only), and a "
-            "flat skeleton cannot be turned. Judge by clips from several views, or with depth.</p>"
+            "<p>Accuracy against the <b>camera angle</b> cannot be measured: these clips are flat (x and y only), and "
+            "a flat skeleton cannot be turned. Judge by clips from several views, or with depth.</p>"
         )
     return (
         f"<h2>When the camera is worse</h2><p>How often {which} are labelled right if frames or joints are "
@@ -240,13 +243,8 @@ def _one_condition(rows: Sequence[Mapping[str, Any]], title: str, show: Any) -> 
     points = [(row["at"], row["top1"]) for row in rows if row["top1"] is not None]
     if not points:
         return "<p>No clip could be judged.</p>"
-    x = Axis(
-        title,
-        low=min(a for a, _ in points),
-        high=max(a for a, _ in points),
-        ticks=tuple(a for a, _ in points),
-        show=show,
-    )
+    ticks = tuple(at for at, _ in points)
+    x = Axis(title, low=min(ticks), high=max(ticks), ticks=ticks, show=show)
     return draw_lines([Line("", points)], x=x, y=Axis("labelled right"), title=f"Accuracy against {title}")
 
 
@@ -275,29 +273,26 @@ def _worst(result: Figures, strips: Sequence[bytes]) -> str:
     pictures = []
     for number, (mistake, strip) in enumerate(zip(result["worst"], strips, strict=True), start=1):
         caption = (
-            f"{number}. {mistake['clip']}, {mistake['start_s']:.1f} to {mistake['end_s']:.1f} s: {mistake['true']}, taken "
-            f"for {mistake['given']} ({percent(mistake['confidence'])} sure; {percent(mistake['true_score'])} for the truth)."
+            f"{number}. {mistake['clip']}, {mistake['start_s']:.1f} to {mistake['end_s']:.1f} s: {mistake['true']}, "
+            f"taken for {mistake['given']} ({percent(mistake['confidence'])} sure; "
+            f"{percent(mistake['true_score'])} for the truth)."
         )
         pictures.append(_picture(strip, caption, caption))
     return (
         "<h2>The worst mistakes</h2><p>Wrong answers that it was surest of. Look at them: often it is the label of the "
-        "clip that is wrong, or the skeleton.</p>" + "".join(pictures)
+        "clip that is wrong, or the skeleton. Left limbs are blue, right limbs orange.</p>" + "".join(pictures)
     )
 
 
 def _clips(result: Figures) -> str:
     about, left_out = result["about"], result["left_out"]
+    trimmed = "untrimmed" if about["untrimmed"] else "trimmed"
+    turned = f", turned into {about['mapped_to']}" if about["mapped_to"] else ""
     rows = [
-        (
-            "clips",
-            f"{about['clips']}, {about['minutes']:.1f} minutes, {'untrimmed' if about['untrimmed'] else 'trimmed'}",
-        ),
+        ("clips", f"{about['clips']}, {about['minutes']:.1f} minutes, {trimmed}"),
         ("people", str(about["subjects"] or "not told")),
         ("views", ", ".join(about["views"]) or "not told"),
-        (
-            "skeletons",
-            ", ".join(about["layouts"]) + (f", turned into {about['mapped_to']}" if about["mapped_to"] else ""),
-        ),
+        ("skeletons", ", ".join(about["layouts"]) + turned),
         ("frames a second", f"{about['rate_hz']:g} (median)" + ("" if about["rates_known"] else ", assumed for some")),
         ("from", "; ".join(about["sources"][:5])),
         ("left out", _left_out(left_out)),
@@ -330,8 +325,8 @@ def _training(about: Provenance) -> str:
         x = Axis("pass over the clips", low=1, high=last, ticks=ticks, show=lambda value: f"{value:g}")
         chart = draw_lines(lines, x=x, y=Axis("labelled right"), title="Accuracy while training")
         chart = (
-            f"<figure>{chart}<figcaption>Training windows are made harder on purpose, so they may lie lower.</figcaption>"
-            "</figure>"
+            f"<figure>{chart}<figcaption>Training windows are made harder on purpose, so they may lie lower."
+            "</figcaption></figure>"
         )
     return (
         f"<h2>How the model was made</h2>{chart}<details open><summary>Its card</summary>"
@@ -339,12 +334,12 @@ def _training(about: Provenance) -> str:
     )
 
 
-def _method(result: Figures, about: Provenance) -> str:
+def _method(about: Provenance) -> str:
     return (
-        '<h2>How this was measured</h2><p class="note">Top-1: the best label is the true one. The interval is Wilson\'s; it '
-        "takes clips for independent, so with few people the truth may lie further off. Macro-F1: mean over labels of the "
-        "harmonic mean of precision and recall. ECE: mean gap between confidence and accuracy over 15 bins. All figures are "
-        "in report.json as fractions.</p>"
-        f"<footer><code>{escape(about.command)}</code><br>har {escape(about.version)}, {escape(about.made)}. Not a medical "
-        "device.</footer>"
+        '<h2>How this was measured</h2><p class="note">Top-1: the best label is the true one. The interval is that of '
+        "Wilson; it takes clips for independent, so with few people the truth may lie further off. Macro-F1: mean over "
+        "labels of the harmonic mean of precision and recall. ECE: mean gap between confidence and accuracy over 15 "
+        "bins. All "
+        f"figures are in report.json, as fractions.</p><footer><code>{escape(about.command)}</code><br>har "
+        f"{escape(about.version)}, {escape(about.made)}. Not a medical device.</footer>"
     )

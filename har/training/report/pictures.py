@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from graphs.layouts import layout
 from har.clips import Clip
 from har.records import FloatArray
+from har.training.persons import people_joints
 from har.training.report.measure import Mistake
 
 Colour = tuple[int, int, int]
@@ -22,6 +23,7 @@ LEFT_LIMB, RIGHT_LIMB, TRUNK = (31, 119, 180), (214, 96, 40), (90, 96, 104)
 
 N_FRAMES = 9
 CELL_PX, FOOT_PX, HEAD_PX = 132, 22, 34
+LEAST_STRIP_S = 2.0
 MARGIN = 0.08  # of a cell, left free around the skeletons
 SMOOTH = 2  # drawn this much larger and shrunk, so that lines have no steps
 MOST_LABEL_LETTERS = 26
@@ -112,10 +114,11 @@ def draw_strip(clip: Clip, mistake: Mistake) -> Image.Image:
     """Draw a mistake: skeletons at even times, with what is done and what was answered above.
 
     Left limbs are blue, right limbs orange; the person's own left and right. Heights are kept from picture to picture,
-    so that a fall falls; sideways each picture follows the person.
+    so that a fall falls; sideways each picture follows the person. A blue bar stands under the stretch itself.
     """
-    frames = _frames_of(clip, mistake)
-    points = project(clip)[frames]  # (N, V, 2)
+    frames, is_within = _frames_of(clip, mistake)
+    joints = people_joints(clip, layout=clip.layout)[0][frames]  # (N, V, 3): whoever is seen most
+    points = np.where(joints[..., 2:] > 0, joints[..., :2], np.float32(np.nan))  # (N, V, 2)
     width, height = len(frames) * CELL_PX, HEAD_PX + CELL_PX + FOOT_PX
     image = Image.new("RGB", (width * SMOOTH, height * SMOOTH), PAPER)
     pen = ImageDraw.Draw(image)
@@ -127,6 +130,9 @@ def draw_strip(clip: Clip, mistake: Mistake) -> Image.Image:
             x = column * CELL_PX * SMOOTH
             pen.line([(x, HEAD_PX * SMOOTH), (x, (HEAD_PX + CELL_PX) * SMOOTH)], fill=RULE, width=SMOOTH)
         _draw_body(pen, (place + corner) * SMOOTH, name=clip.layout)
+        if is_within[column]:
+            left, top = column * CELL_PX * SMOOTH, (HEAD_PX + CELL_PX) * SMOOTH
+            pen.rectangle((left, top, left + CELL_PX * SMOOTH, top + 2 * SMOOTH), fill=RIGHT_COLOUR)
         middle = ((column + 0.5) * CELL_PX * SMOOTH, (HEAD_PX + CELL_PX + 0.4 * FOOT_PX) * SMOOTH)
         pen.text(middle, f"{clip.time_s[frame]:.1f} s", fill=FAINT, font=_font(11 * SMOOTH), anchor="mm")
     return image
@@ -150,34 +156,22 @@ def _write_head(pen: ImageDraw.ImageDraw, mistake: Mistake) -> None:
     pen.text(((N_FRAMES * CELL_PX - 8) * SMOOTH, y), name, fill=FAINT, font=small, anchor="rs")
 
 
-def _frames_of(clip: Clip, mistake: Mistake) -> npt.NDArray[np.intp]:
-    """Choose frames at even times of a stretch."""
-    due_s = np.linspace(mistake.start_s, mistake.end_s, N_FRAMES)
+def _frames_of(clip: Clip, mistake: Mistake) -> tuple[npt.NDArray[np.intp], list[bool]]:
+    """Choose frames at even times of a stretch, of two seconds round a shorter one; say which are of the stretch."""
+    spare_s = max(0.0, LEAST_STRIP_S - (mistake.end_s - mistake.start_s)) / 2
+    start_s = max(mistake.start_s - spare_s, float(clip.time_s[0]))
+    end_s = min(mistake.end_s + spare_s, float(clip.time_s[-1]))
+    due_s = np.linspace(start_s, end_s, N_FRAMES)
     after = np.searchsorted(clip.time_s, due_s).clip(0, len(clip.time_s) - 1)
     before = (after - 1).clip(0)
     nearer = np.where(np.abs(clip.time_s[before] - due_s) <= np.abs(clip.time_s[after] - due_s), before, after)
-    return nearer.astype(np.intp)
-
-
-def project(clip: Clip) -> FloatArray:
-    """Give the person seen most as in a picture, (T, V, 2), y down, NaN where a joint is missing."""
-    seen = np.isfinite(clip.joints[..., :2]).all(axis=-1)  # (T, M, V)
-    joints = clip.joints[:, int(seen.sum(axis=(0, 2)).argmax())]
-    if clip.units in ("px", "norm"):
-        xy = joints[..., :2].copy()
-        if joints.shape[-1] > 2:
-            xy[~(joints[..., 2] > 0)] = np.nan
-        if clip.units == "norm" and clip.width_px and clip.height_px:
-            xy *= np.array([clip.width_px, clip.height_px], dtype=np.float32)
-        return xy
-    if clip.up == "+z" and joints.shape[-1] >= 3:
-        return np.stack([joints[..., 0], -joints[..., 2]], axis=-1)
-    return joints[..., :2] * np.array([1.0, -1.0 if clip.up == "+y" else 1.0], dtype=np.float32)
+    is_within = (due_s >= mistake.start_s - 1e-6) & (due_s <= mistake.end_s + 1e-6)
+    return nearer.astype(np.intp), is_within.tolist()
 
 
 def _fit(points: FloatArray) -> FloatArray:
     """Put bodies (N, V, 2) into cells: one scale and one height above the floor for all, each in its cell's middle."""
-    finite = np.isfinite(points).all(axis=-1)
+    finite = np.asarray(np.isfinite(points).all(axis=-1))
     if not finite.any():
         return points
     x = np.where(finite, points[..., 0], np.nan)

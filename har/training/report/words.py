@@ -10,6 +10,9 @@ TRUSTED_SHARE = 0.95
 LEAST_OF_A_LABEL = 5
 """Clips of a label below which nothing is said of it in words."""
 LEAST_OF_A_PERSON = 5
+MANY = 1000
+"""Clips from which on a tenth of a percent means something."""
+NO_BREAK = "\u00a0"
 NOTABLE_LOSS = 0.03
 
 Figures = Mapping[str, Any]
@@ -17,7 +20,7 @@ Figures = Mapping[str, Any]
 
 def percent(share: float | None, digits: int = 0) -> str:
     """Write a fraction for people; a dash where there is none."""
-    return "-" if share is None else f"{100 * share:.{digits}f} %"
+    return "-" if share is None else f"{100 * share:.{digits}f}{NO_BREAK}%"
 
 
 def unit(result: Figures, n: int | None = None) -> str:
@@ -32,13 +35,11 @@ def headline(result: Figures) -> str:
     whole = result["clips"]
     n, right = whole["n"], round(whole["top1"] * whole["n"])
     low, high = whole["top1_interval"]
-    return (
-        f"Of {n} {unit(result, n)}, {right} {'is' if right == 1 else 'are'} labelled right: {percent(whole['top1'])} "
-        f"(with this few, the truth lies between {percent(low)} and {percent(high)})."
-        if n < 1000
-        else f"Of {n} {unit(result, n)}, {right} are labelled right: {percent(whole['top1'], 1)} "
-        f"(95 % interval {percent(low, 1)} to {percent(high, 1)})."
-    )
+    are = "is" if right == 1 else "are"
+    told = f"Of {n} {unit(result, n)}, {right} {are} labelled right: {percent(whole['top1'], 1 if n >= MANY else 0)}"
+    if n < MANY:
+        return f"{told}. With so few, the truth may lie anywhere from {percent(low)} to {percent(high)}."
+    return f"{told} (95{NO_BREAK}% interval {percent(low, 1)} to {percent(high, 1)})."
 
 
 def findings(result: Figures) -> list[str]:
@@ -139,10 +140,8 @@ def _conditions(result: Figures) -> list[str]:
     told = []
     rates = sorted((row for row in conditions["frame_rate"] if row["top1"] is not None), key=lambda row: row["top1"])
     if rates and rates[-1]["top1"] - rates[0]["top1"] > NOTABLE_LOSS:
-        low, top = rates[0], rates[-1]
-        told.append(
-            f"At {low['at']:g} frames a second {percent(low['top1'])} are right, at {top['at']:g} {percent(top['top1'])}."
-        )
+        low, top = (f"{row['at']:g} frames a second {percent(row['top1'])}" for row in (rates[0], rates[-1]))
+        told.append(f"At {low} are right, at {top}.")
     elif rates:
         told.append("10, 15 or 30 frames a second make little difference.")
     lost = [row for row in conditions["lost_joints"] if row["top1"] is not None]
