@@ -226,18 +226,20 @@ def train(
     )
 
 
-@app.command(epilog="Example: har evaluate bundles/mine clips/test --split subject:odd/even --json scores.json")
+@app.command(epilog="Example: har evaluate bundles/mine clips/test --split subject:odd/even --report report")
 def evaluate(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Name or path of a bundle.")],
     clips: Annotated[Path, typer.Argument(metavar="CLIPS", help="A clip set.")],
     split: Annotated[
         str | None, typer.Option(metavar="NAME", help="As in `har train`; its right side is used.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a report with all numbers there.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a page to read there, with pictures and all numbers.")
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """Measure a bundle on clips that it was not trained on."""
-    from har.cli.train import evaluate as evaluate_bundle
+    from har.cli.evaluate import evaluate as evaluate_bundle
 
     evaluate_bundle(bundle, clips, split=split, report=report, json_file=json)
 
