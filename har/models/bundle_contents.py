@@ -37,8 +37,12 @@ FORMAT_VERSION = 2
 """2 since a model may have several streams; a lone network on joints and bones is still written as 1."""
 GOLDEN_TOLERANCE = 1e-4
 ARCHITECTURES: dict[str, type[STGCNConfig]] = {"stgcn": STGCNConfig}
-YOUNGER: frozenset[str] = frozenset()
-"""Hyper-parameters that older bundles lack: their defaults leave the network as it was before they came."""
+FIRST = (
+    *("n_classes", "layout", "partition", "in_channels", "channels", "strides", "look_ahead", "kernel", "dropout"),
+    "pool_last",
+)
+YOUNGER = {name: field.default for name, field in STGCNConfig.__dataclass_fields__.items() if name not in FIRST}
+"""Hyper-parameters that older bundles lack, with the value that leaves the network as it was before they came."""
 
 AGAIN = "Fetch or make the bundle again."
 Files = Mapping[str, bytes]
@@ -222,7 +226,8 @@ def check_digests(files: Files, manifest: Manifest, path: Path) -> None:
 def describe_architecture(model: Streams) -> tuple[int, dict[str, Any]]:
     """Give the format version and the architecture of manifest.json."""
     if is_plain(model.streams):
-        return 1, {"name": "stgcn", "hyper_parameters": asdict(model.config)}
+        known = {name: value for name, value in asdict(model.config).items() if name in FIRST}
+        return 1, {"name": "stgcn", "hyper_parameters": known}
     entries = [
         {"inputs": each.kind, "weight": each.weight, "hyper_parameters": asdict(each.config)} for each in model.streams
     ]
@@ -230,8 +235,9 @@ def describe_architecture(model: Streams) -> tuple[int, dict[str, Any]]:
 
 
 def is_plain(streams: Sequence[Stream]) -> bool:
-    """Say whether a model is what version 1 of the format knows: one network, on joints and bones."""
-    return len(streams) == 1 and streams[0].kind == JOINT_AND_BONE
+    """Say whether a model is what version 1 of the format knows: one network of the first kind, on joints and bones."""
+    as_first = all(getattr(streams[0].config, name) == value for name, value in YOUNGER.items())
+    return len(streams) == 1 and streams[0].kind == JOINT_AND_BONE and as_first
 
 
 def read_streams(manifest: Manifest, path: Path) -> tuple[Stream, ...]:

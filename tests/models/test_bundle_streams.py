@@ -70,6 +70,15 @@ def test_a_lone_network_on_joints_and_bones_is_written_as_older_versions_read_it
     assert set(manifest["architecture"]) == {"name", "hyper_parameters"}
 
 
+def test_a_network_with_younger_hyper_parameters_is_written_in_the_younger_format(tmp_path: Path) -> None:
+    model = some_streams("joint+bone", free_edges=True, graph_residual=True)
+
+    save(tmp_path / "young", model)
+
+    assert json.loads((tmp_path / "young" / "manifest.json").read_text())["format_version"] == 2
+    assert load_bundle(tmp_path / "young").config == model.config
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
