@@ -44,6 +44,8 @@ class Recipe:
         facing: turn bodies with depth about the vertical, so that they face the camera when the window begins.
         inputs: what the networks see, one network each: parts, keys of `har.models.inputs.PARTS`, joined by "+".
         channels: widths of the three stages of three blocks.
+        free_edges: learn every joint's weight for every other, not only a factor for the edges of the skeleton.
+        graph_residual: lead a way around the graph convolutions of all blocks but the first.
         look_ahead: frames each of the nine blocks looks ahead, or "centred", "served" or "causal".
         pool_last: outputs, newest last, that are averaged into the answer; 0 for all (better for trimmed clips).
         dropout: share of features dropped in a block.
@@ -95,6 +97,8 @@ class Recipe:
     facing: bool = False
     inputs: tuple[str, ...] = ("joint+bone",)
     channels: tuple[int, int, int] = (32, 64, 128)
+    free_edges: bool = False
+    graph_residual: bool = False
     look_ahead: str | tuple[int, ...] = "served"
     pool_last: int = 3
     dropout: float = 0.1
