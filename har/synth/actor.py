@@ -83,6 +83,11 @@ class Actor:
         return spans_of(self._labels, rate_hz=RATE_HZ)
 
     @property
+    def last_label(self) -> str:
+        """What was done last; empty before anything was."""
+        return self._labels[-1] if self._labels else ""
+
+    @property
     def last_points(self) -> Array:
         """(P, 3) of the last frame."""
         return self._points[-1][-1]
@@ -127,6 +132,7 @@ class Actor:
         velocity: Array | None = None,
         support_m: float | Array | None = None,
         trunk_down: float | Array = 0.0,
+        lift_m: float | Array = 0.0,
     ) -> None:
         """Add frames.
 
@@ -139,6 +145,7 @@ class Actor:
                 where the floor carries.
             trunk_down: how much the trunk rests on the floor, 0 to 1; arms and legs then lie on it too instead of
                 holding the trunk up.
+            lift_m: how far off what carries, for somebody who jumps.
         """
         n_frames = len(angles)
         if not n_frames:
@@ -146,10 +153,10 @@ class Actor:
         points = place_points(self.body, angles)
         trunk_m = lowest_m(self.body, points, among=TRUNK)
         if support_m is None:
-            lift_m = -lowest_m(self.body, points, among=FLOOR_CONTACT) * (1 - trunk_down) - trunk_m * trunk_down
+            rise_m = -lowest_m(self.body, points, among=FLOOR_CONTACT) * (1 - trunk_down) - trunk_m * trunk_down
         else:
-            lift_m = support_m - trunk_m
-        points[:, :, 2] += lift_m[:, None]
+            rise_m = support_m - trunk_m
+        points[:, :, 2] += (rise_m + lift_m)[:, None]
         feet = points[:, list(FEET), :2].mean(axis=1)
         hold = np.broadcast_to(np.asarray(feet_hold, dtype=np.float64), (n_frames,))[1:, None]
         shift = np.zeros((n_frames, 2))

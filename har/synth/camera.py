@@ -102,15 +102,27 @@ def look_at(
 SIZES_PX = ((640, 480), (640, 480), (640, 360), (1280, 720), (320, 240))
 
 
+HANGS = {
+    # share, height above the floor, distance to the middle of what happens, angle of view
+    "corner": (0.42, (2.1, 3.0), (2.2, 6.0), (65, 115)),
+    "wall": (0.28, (1.2, 2.1), (2.0, 6.0), (50, 90)),
+    "shelf": (0.14, (0.7, 1.3), (2.0, 5.0), (50, 85)),
+    "far": (0.08, (1.4, 2.8), (5.0, 8.0), (50, 75)),
+    "ceiling": (0.08, (2.5, 3.2), (0.6, 2.2), (85, 125)),
+}
+"""Where cameras hang, as ranges in metres and degrees."""
+
+
 def random_camera(rng: np.random.Generator, centre_m: Array) -> Camera:
-    """Draw a camera of a room: on a shelf, at a wall or high in a corner, 2 to 6 m away, from any side.
+    """Draw a camera of a room: high in a corner, at a wall, on a shelf, far off or nearly overhead; from any side.
 
     Args:
         rng: source of the differences.
         centre_m: (2,) the middle of what happens, on the floor.
     """
-    height_m = float(rng.uniform(2.2, 2.9) if rng.random() < 0.5 else rng.uniform(1.2, 2.2))
-    distance_m = float(rng.uniform(2.0, 6.0))
+    hangs = list(HANGS.values())
+    _, height, distance, view_deg = hangs[rng.choice(len(hangs), p=[share for share, *_ in hangs])]
+    height_m, distance_m = float(rng.uniform(*height)), float(rng.uniform(*distance))
     azimuth = rng.uniform(-np.pi, np.pi)
     position_m = np.array(
         [centre_m[0] + distance_m * np.cos(azimuth), centre_m[1] + distance_m * np.sin(azimuth), height_m]
@@ -120,7 +132,7 @@ def random_camera(rng: np.random.Generator, centre_m: Array) -> Camera:
     return look_at(
         position_m,
         target_m,
-        field_of_view_deg=float(rng.uniform(50, 110) if distance_m < 4 else rng.uniform(50, 85)),
+        field_of_view_deg=float(rng.uniform(*view_deg)),
         width_px=width_px,
         height_px=height_px,
         roll_deg=float(rng.normal(0, 1.5)),

@@ -33,6 +33,7 @@ class Cause:
         reflex_after_s: reaction time.
         reflex_tone: tone with which they do.
         drag: damping of the joints, as a factor.
+        back: most tone left in the trunk once it is down: little makes the body fold up.
     """
 
     pushes: tuple[tuple[str, Array, float], ...] = ()
@@ -48,6 +49,7 @@ class Cause:
     reflex_after_s: float = 0.2
     reflex_tone: float = 0.7
     drag: float = 1.0
+    back: float = 0.12
 
 
 _FIRM = {"trunk": 1.0, "head": 1.0, "arms": 1.0, "legs": 1.0}
@@ -177,10 +179,11 @@ def _slump(rng: np.random.Generator, situation: Situation) -> Cause:
     start = situation.start
     fold = legs(thigh=rng.uniform(70, 110), shin=rng.uniform(-30, 40)) | {"spine_flex": rng.uniform(5, 30)}
     down = set_angles(start, fold | {"head_flex": rng.uniform(5, 35)})
-    weak = {"trunk": rng.uniform(0.15, 0.6), "head": 0.2, "arms": rng.uniform(0.05, 0.3), "legs": 0.12}
+    weak = {"trunk": rng.uniform(0.4, 0.9), "head": 0.2, "arms": rng.uniform(0.05, 0.3), "legs": 0.12}
+    leaning = (("pelvis", -0.8 * situation.ahead, 1.5), ("high", -rng.uniform(0.3, 2.5) * situation.ahead, 3.0))
     return Cause(weak=weak, weak_s=float(rng.uniform(0.4, 1.2)), reflex=down, reflex_after_s=0.05, reflex_tone=0.25,
                  carried=float(rng.uniform(0.0, 0.5)), carried_s=float(rng.uniform(0.5, 1.5)), drag=2.0,
-                 pushes=(("pelvis", -0.2 * situation.ahead, 0.3),))  # fmt: skip
+                 back=float(rng.uniform(0.2, 0.7)), pushes=leaning)  # fmt: skip
 
 
 def _slide(rng: np.random.Generator, situation: Situation) -> Cause:

@@ -11,8 +11,8 @@ import numpy as np
 
 from har.synth.actor import Actor
 from har.synth.body import random_body
-from har.synth.clips import aim_camera, sample
 from har.synth.daily import act_daily_life
+from har.synth.film import aim_camera, sample
 from har.synth.incidents import act_aftermath, act_fall, draw_aftermath
 from har.synth.kinds import FALLS
 from har.synth.motion import random_style

@@ -113,7 +113,7 @@ def start_lying(actor: Actor, *, bed: bool, edge_m: float = _BED_SHIFT_M) -> Non
 
 
 def lie(actor: Actor, duration_s: float, *, still: float = 0.6) -> None:
-    """Stay lying with small movements of arms, legs and head.
+    """Stay lying, or sitting as one slumped down, with small movements of arms, legs and head.
 
     Args:
         actor: who.
@@ -163,9 +163,10 @@ def get_up(actor: Actor) -> None:
         return
     face_down = actor.posture[A["pitch"]] > 0.5
     way = postures.all_fours(actor.rng, base) if face_down else postures.on_floor_seat(actor.rng, base)
+    sits = actor.last_label == "sit"
     angles = actor.move([(actor.seconds(1.8), way)])
-    labels = switched(len(angles), "lie", "stand up", share=0.3)
-    actor.act(angles, labels, feet_hold=0.0, trunk_down=1.0 - rising(len(angles)))
+    labels = switched(len(angles), actor.last_label or "lie", "stand up", share=0.3)
+    actor.act(angles, labels, feet_hold=0.0, trunk_down=0.0 if sits else 1.0 - rising(len(angles)))
     kneeling = postures.half_kneeling(actor.rng, base, side=str(actor.rng.choice(postures.SIDES)))
     keys = [(actor.seconds(1.4), kneeling), (actor.seconds(1.5), base)]
     actor.act(actor.move(keys), "stand up", feet_hold=0.6)
@@ -200,13 +201,26 @@ def struggle(actor: Actor, duration_s: float) -> None:
     actor.act(actor.move(keys), "lie", feet_hold=0.0, trunk_down=1.0)
 
 
-def crawl(actor: Actor, duration_s: float) -> None:
-    """Turn onto the belly and drag oneself along on the forearms; "lie" all through."""
-    base = actor.facing(actor.ease)
-    flat = postures.lying(actor.rng, base, "prone")
+def _turn_onto_belly(actor: Actor) -> Array:
+    """Roll over onto the forearms, the head staying where it is; gives the posture."""
+    flat = postures.lying(actor.rng, actor.facing(actor.ease), "prone")
     for side in postures.SIDES:
         flat[A[f"{side}_arm_flex"]], flat[A[f"{side}_elbow"]] = np.deg2rad(120.0), np.deg2rad(80.0)
-    actor.act(actor.move([(actor.seconds(1.8), flat)]), "lie", feet_hold=0.0, trunk_down=1.0)
+    if actor.posture[A["pitch"]] >= 0:
+        actor.act(actor.move([(actor.seconds(1.4), flat)]), "lie", feet_hold=0.0, trunk_down=1.0)
+        return flat
+    rolled = flat.copy()  # the same posture told from the other side: lying on the back, turned by half a turn
+    half_turn = np.pi * (np.sign(actor.posture[A["spin"]]) or 1.0)
+    rolled[[A["pitch"], A["spin"]]] = -flat[A["pitch"]], half_turn
+    actor.act(actor.move([(actor.seconds(2.0), rolled)]), "lie", feet_hold=0.0, trunk_down=1.0)
+    flat[A["yaw"]] = rolled[A["yaw"]] + np.pi
+    actor.posture = flat.copy()
+    return flat
+
+
+def crawl(actor: Actor, duration_s: float) -> None:
+    """Turn onto the belly and drag oneself along on the forearms; "lie" all through."""
+    flat = _turn_onto_belly(actor)
     n_frames = max(2, round(duration_s * RATE_HZ))
     phase = 2 * np.pi * 0.45 * actor.style.pace * np.arange(n_frames) / RATE_HZ
     angles = np.repeat(flat[None], n_frames, axis=0)

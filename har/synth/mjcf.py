@@ -120,18 +120,29 @@ def _flesh(part: Element, body: Body, **points: Sequence[float]) -> None:
         SubElement(part, "site", name=name, pos=_text(at))
         SubElement(
             part, "geom", name=f"{name}_ball", type="sphere", pos=_text(at), size=f"{body.radius_m[P[name]]:.5f}",
-            mass=f"{mass_kg / len(points):.5f}", **_TOUCH,
+            mass=f"{mass_kg / len(points):.5f}", **_touch(name),
         )  # fmt: skip
 
 
+# Bits of what touches what: 1 the room, 2 the upper trunk and head against the legs, 4 one leg against the other.
+# Arms go through the trunk: they start out beside it, where their flesh may overlap.
 _TOUCH = {"contype": "0", "conaffinity": "1", "friction": "0.8 0.005 0.001", "solref": "0.02 1"}
+_UPPER = ("chest", "neck", "left_shoulder", "right_shoulder", "head")
 
 
-def _bone(part: Element, start: Sequence[float], end: Sequence[float], *, radius_m: float, mass_kg: float) -> None:
-    line = _text([*start, *end])
-    SubElement(
-        part, "geom", type="capsule", fromto=line, size=f"{radius_m:.5f}", mass=f"{mass_kg:.5f}", **_TOUCH
-    )  # fmt: skip
+def _touch(name: str) -> dict[str, str]:
+    """Give how a ball of flesh, or a bone named "left_leg" or "right_leg", meets other things."""
+    if name in _UPPER:
+        return _TOUCH | {"contype": "2"}
+    if name.endswith(("_leg", "_knee")):
+        return _TOUCH | ({"conaffinity": "3", "contype": "4"} if name.startswith("left") else {"conaffinity": "7"})
+    return _TOUCH
+
+
+def _bone(part: Element, end: Sequence[float], *, radius_m: float, mass_kg: float, name: str = "") -> None:
+    line = _text([0.0, 0.0, 0.0, *end])
+    size, mass = f"{radius_m:.5f}", f"{mass_kg:.5f}"
+    SubElement(part, "geom", type="capsule", fromto=line, size=size, mass=mass, **_touch(name))
 
 
 def _add_head(high: Element, body: Body, neck: Sequence[float], *, mass_kg: float) -> None:
@@ -151,7 +162,7 @@ def _add_arm(high: Element, body: Body, side: str, sign: int, at: Sequence[float
     axes = ((_Y, -1), (_X, sign), (_Z, -sign))
     _hinges(upper, "arm", ("flex", "abd", "rot"), axes, side=f"{side}_")
     elbow = (0.0, 0.0, -length["upper_arm"])
-    _bone(upper, (0, 0, 0), elbow, radius_m=radius_m[P["left_elbow"]], mass_kg=mass_kg * _MASS_SHARE["upper_arm"])
+    _bone(upper, elbow, radius_m=radius_m[P["left_elbow"]], mass_kg=mass_kg * _MASS_SHARE["upper_arm"])
     fore = _part(upper, f"{side}_forearm", elbow, mass_kg=mass_kg * _MASS_SHARE["forearm"])
     _hinges(fore, "", ("elbow",), ((_Y, -1),), side=f"{side}_")
     along_m = {"elbow": 0.0, "wrist": length["forearm"], "hand": length["forearm"] + length["hand"]}
@@ -164,11 +175,12 @@ def _add_leg(pelvis: Element, body: Body, side: str, sign: int, at: Sequence[flo
     thigh.attrib.pop("mass")
     _hinges(thigh, "hip", ("flex", "abd", "rot"), ((_Y, -1), (_X, sign), (_Z, sign)), side=f"{side}_")
     knee, ankle = (0.0, 0.0, -length["thigh"]), (0.0, 0.0, -length["shin"])
-    _bone(thigh, (0, 0, 0), knee, radius_m=radius_m[P["left_knee"]], mass_kg=mass_kg * _MASS_SHARE["thigh"])
+    _bone(thigh, knee, radius_m=radius_m[P["left_knee"]], mass_kg=mass_kg * _MASS_SHARE["thigh"], name=f"{side}_leg")
     shin = _part(thigh, f"{side}_shin", knee, mass_kg=0.3 * mass_kg * _MASS_SHARE["shin"])
     _hinges(shin, "", ("knee",), ((_Y, 1),), side=f"{side}_")
     _flesh(shin, body, **{f"{side}_knee": (0.0, 0.0, 0.0)})
-    _bone(shin, (0, 0, 0), ankle, radius_m=radius_m[P["left_ankle"]], mass_kg=0.7 * mass_kg * _MASS_SHARE["shin"])
+    shin_kg = mass_kg * _MASS_SHARE["shin"]
+    _bone(shin, ankle, radius_m=radius_m[P["left_ankle"]], mass_kg=0.7 * shin_kg, name=f"{side}_leg")
     foot = _part(shin, f"{side}_foot", ankle, mass_kg=mass_kg * _MASS_SHARE["foot"])
     _hinges(foot, "", ("ankle",), ((_Y, 1),), side=f"{side}_")
     heel = (-0.20 * length["foot"], 0.0, radius_m[P["left_heel"]] - length["ankle"])

@@ -48,6 +48,17 @@ def random_style(rng: np.random.Generator) -> Style:
     )
 
 
+def frail_style(style: Style) -> Style:
+    """Give somebody with a walking frame: slow, stooped, both hands on it."""
+    return Style(
+        pace=min(style.pace, 0.65),
+        walk_m_s=min(style.walk_m_s, 0.55),
+        stoop_deg=max(style.stoop_deg, 14.0),
+        arm_swing_deg=0.0,
+        walker=True,
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Motion:
     """What a person did.
@@ -80,7 +91,7 @@ class Support:
     """A piece of furniture that carried the person, or that they leant on.
 
     Attributes:
-        kind: one of `SEATS`, "table" or "wall".
+        kind: one of `SEATS`, "wheelchair", "table" or "wall".
         x_m: where the pelvis was, in the room.
         y_m: where the pelvis was.
         height_m: of the seat, the table's top or the wall.

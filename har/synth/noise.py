@@ -10,6 +10,7 @@ Magnitudes come from BlazePose (full, VIDEO mode) on 17 clips of GMDCSA24 and UP
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from scipy.signal import lfilter
 from har.records import FloatArray
 from har.synth.body import N_COCO, POINTS, Array, Body, P
 from har.synth.camera import Camera
+from har.synth.shapes import Box
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
@@ -39,6 +41,9 @@ _OWN = np.array(  # (joint, cover): the joint belongs to that part, or sits at i
       for a, b, _ in _COVERS] for j in range(N_COCO)]
 )  # fmt: skip
 _HIDDEN_DEPTH_M = 0.07  # a cover must be nearer to the camera than the joint by this
+
+_BOX_DEPTH_M = 0.10
+_FOREGROUND_SHARE = 0.15
 
 _SEEN_LOGIT = np.array([6.0] * 5 + [6.0, 6.0] + [3.6] * 2 + [3.2] * 2 + [6.0, 6.0] + [4.0] * 2 + [4.0] * 2)
 _HIDDEN_LOGIT = np.array([4.0] * 5 + [3.8, 3.8] + [-1.7] * 2 + [-1.5] * 2 + [4.2, 4.2] + [-0.3] * 2 + [-0.4] * 2)
@@ -61,6 +66,7 @@ class Weather:
         mean_loss_s: how long a pose stays lost.
         swaps_hz: how often left and right are confused.
         bad_limbs_hz: how often a limb goes astray; four times as often when lying.
+        ghosts_hz: how often the pose jumps to a piece of furniture for a moment; eight times as often when lying.
     """
 
     roughness: float
@@ -71,6 +77,7 @@ class Weather:
     mean_loss_s: float
     swaps_hz: float
     bad_limbs_hz: float
+    ghosts_hz: float = 0.0
 
 
 def random_weather(rng: np.random.Generator) -> Weather:
@@ -85,12 +92,13 @@ def random_weather(rng: np.random.Generator) -> Weather:
         mean_loss_s=float(rng.uniform(0.15, 1.5)),
         swaps_hz=float(rng.uniform(0, 0.08)),
         bad_limbs_hz=float(rng.uniform(0, 0.15)),
+        ghosts_hz=float(rng.uniform(0, 0.02) if rng.random() < 0.4 else 0.0),
     )
 
 
 def observe(
     points: Array, labels: list[str], *, body: Body, camera: Camera, rate_hz: float, weather: Weather,
-    rng: np.random.Generator,
+    rng: np.random.Generator, boxes: Sequence[Box] = (),
 ) -> FloatArray:  # fmt: skip
     """Give the COCO-17 joints that an estimator would report.
 
@@ -102,6 +110,7 @@ def observe(
         rate_hz: frames per second.
         weather: how hard the clip is.
         rng: source of the noise.
+        boxes: furniture that may stand in front.
 
     Returns:
         (T, 17, 3) x and y in pixels and score; x and y NaN and the score 0 in frames without a pose.
@@ -112,7 +121,8 @@ def observe(
     exact = xy_px[:, :N_COCO]
     trunk_px = camera.focal_px * TRUNK_SHARE * body.stature_m / np.maximum(depth_m[:, P["pelvis"]], 0.3)
     hidden = _behind_body(xy_px, depth_m, body=body, camera=camera)
-    hidden |= _behind_furniture(rng, exact, camera=camera)
+    covered = _behind_boxes(points[:, :N_COCO], boxes, camera=camera) | _behind_something(rng, exact, camera=camera)
+    hidden |= covered
     outside = _outside(exact, camera=camera)
     down = np.array([label in ("lie", "fall") for label in labels])
     xy = exact + trunk_px[:, None, None] * _position_error(
@@ -121,10 +131,12 @@ def observe(
     score = _scores(rng, hidden=hidden, outside=outside, rate_hz=rate_hz)
     _spoil_limbs(rng, xy, score, trunk_px=trunk_px, down=down, rate_hz=rate_hz, weather=weather)
     _swap_sides(rng, xy, score, rate_hz=rate_hz, weather=weather)
+    _jump_to_ghosts(rng, xy, score, down=down, rate_hz=rate_hz, weather=weather, camera=camera)
     if weather.lag_s > 0:
         keep = float(np.exp(-1.0 / (rate_hz * weather.lag_s)))
         xy, _ = lfilter([1 - keep], [1, -keep], xy, axis=0, zi=keep * xy[:1])
-    lost = _lost_frames(rng, labels, outside=outside, rate_hz=rate_hz, weather=weather)
+    unseen = outside | covered
+    lost = _lost_frames(rng, labels, outside=unseen, rate_hz=rate_hz, weather=weather)
     joints = np.concatenate([xy, score[..., None]], axis=-1).astype(np.float32)
     joints[lost | behind_camera] = (np.nan, np.nan, 0.0)
     return joints
@@ -148,9 +160,24 @@ def _behind_body(xy_px: Array, depth_m: Array, *, body: Body, camera: Camera) ->
     return np.asarray((inside & nearer & ~_OWN).any(axis=-1))
 
 
-def _behind_furniture(rng: np.random.Generator, xy_px: Array, *, camera: Camera) -> BoolArray:
-    """Give (T, 17) whether a table or a sofa in front, a rectangle at the picture's lower edge, hides a joint."""
-    if rng.random() > 0.25:
+def _behind_boxes(joints: Array, boxes: Sequence[Box], *, camera: Camera) -> BoolArray:
+    """Give (T, 17) whether a box stands between the camera and a joint (T, 17, 3)."""
+    hidden = np.zeros(joints.shape[:2], dtype=bool)
+    for box in boxes:
+        origin = box.turn @ (camera.position_m - box.centre_m)
+        way = (joints - camera.position_m) @ box.turn.T
+        length_m = np.linalg.norm(way, axis=-1)
+        safe = np.where(np.abs(way) < 1e-9, 1e-9, way)
+        one, two = (-box.half_m - origin) / safe, (box.half_m - origin) / safe
+        enter, leave = np.minimum(one, two).max(axis=-1), np.maximum(one, two).min(axis=-1)
+        # What one sits or lies on does not hide the joints just above it.
+        hidden |= (enter < leave) & (enter > 0) & (enter < 1.0 - _BOX_DEPTH_M / length_m)
+    return hidden
+
+
+def _behind_something(rng: np.random.Generator, xy_px: Array, *, camera: Camera) -> BoolArray:
+    """Give (T, 17) whether something in the foreground, a rectangle at the picture's lower edge, hides a joint."""
+    if rng.random() > _FOREGROUND_SHARE:
         return np.zeros(xy_px.shape[:2], dtype=bool)
     left_px = rng.uniform(-0.2, 0.7) * camera.width_px
     right_px = left_px + rng.uniform(0.2, 0.6) * camera.width_px
@@ -226,6 +253,20 @@ def _swap_sides(rng: np.random.Generator, xy: Array, score: Array, *, rate_hz: f
             order[:11] = np.arange(11)
         xy[part] = xy[part][:, order]
         score[part] = score[part][:, order]
+
+
+def _jump_to_ghosts(
+    rng: np.random.Generator, xy: Array, score: Array, *, down: BoolArray, rate_hz: float, weather: Weather,
+    camera: Camera,
+) -> None:  # fmt: skip
+    """Let the whole pose stand on a thing elsewhere for a moment; changes `xy` and `score`."""
+    per_s = weather.ghosts_hz * np.where(down, 8.0, 1.0)
+    for part in _bursts(rng, len(xy), per_s=per_s, mean_s=0.5, rate_hz=rate_hz):
+        shape = xy[rng.integers(len(xy))]
+        place = rng.uniform((0.1, 0.3), (0.9, 0.9)) * (camera.width_px, camera.height_px)
+        still = (shape - shape.mean(axis=0)) * rng.uniform(0.3, 0.9) + place
+        xy[part] = still + rng.normal(0, 1.0, xy[part].shape)
+        score[part] *= rng.uniform(0.4, 0.95)
 
 
 def _lost_frames(

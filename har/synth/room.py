@@ -224,6 +224,7 @@ def _wall(support: Support) -> list[Box]:
 
 _MAKERS: Mapping[str, Callable[[Support], list[Box]]] = {
     "chair": _chair, "bed": _bed, "sofa": _sofa, "table": _table, "wall": _wall,
+    "wheelchair": lambda support: [],
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ _LOW_HIP_M, _LOW_CHEST_M = 0.30, 0.75
 """Higher at the end, and it was no fall to the floor: somebody who slid down a wall sits with the chest at 0.5 m."""
 _SETTLED_M = 0.12
 _SHORTEST_S, _LONGEST_S = 0.25, 5.0
-_LIMP = {"trunk": 0.05, "head": 0.04, "arms": 0.03, "legs": 0.03}
+_LIMP = {"trunk": 1.0, "head": 0.04, "arms": 0.03, "legs": 0.03}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +91,8 @@ def _act_on(doll: Ragdoll, cause: Cause, *, start: Array, time_s: float, touched
             tone[part] = max(tone[part], share * cause.reflex_tone * (1.0 if part == "arms" else 0.5))
     if touched_s > _AFTER_TOUCH_S:
         share = min(1.0, (touched_s - _AFTER_TOUCH_S) / 0.4)
-        tone = {part: value + share * (min(_LIMP[part], value) - value) for part, value in tone.items()}
+        limp = _LIMP | {"trunk": cause.back}
+        tone = {part: value + share * (min(limp[part], value) - value) for part, value in tone.items()}
     doll.brace(target, tone, damping=cause.drag * (1.0 + min(touched_s, 1.0)))
     for part, way, seconds in cause.pushes:
         doll.push(part, way * (doll.mass_kg / seconds if time_s < seconds else 0.0))

@@ -32,7 +32,8 @@ def turn(actor: Actor, degrees: float) -> None:
     """Turn on the spot with small steps."""
     n_frames = round(actor.seconds(0.4 + abs(degrees) / 110) * RATE_HZ)
     share = np.arange(1, n_frames + 1) / n_frames
-    angles = _steps(actor, np.full(n_frames, 0.25))
+    time_s = np.arange(1, n_frames + 1) / RATE_HZ
+    angles = _steps(actor, 0.25 * np.clip(np.minimum(time_s, time_s[-1] - time_s) / 0.2, 0, 1))
     angles[:, A["yaw"]] = actor.yaw_rad + np.deg2rad(degrees) * share * share * (3 - 2 * share)
     actor.act(actor.smooth(angles), "walk" if abs(degrees) > 60 else "stand", feet_hold=0.0)
 
