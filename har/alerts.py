@@ -1,10 +1,11 @@
 """From danger scores to events: suspicion at once, an alert after confirmation, one alert per incident.
 
 One `DangerRule` watches one person. Suspicion comes from the risk model and is published as a danger event at once.
-It becomes an alert when the person is still down a few seconds later, or was lost low and did not leave through an
-edge. Getting up ends the danger without an alert. The floor timer needs no classifier: hips and head near the lowest
-point, counted from the first time seen so. A danger ends when the person is up again, or has sat or rested for a
-while where people may. All times are capture times.
+It becomes an alert when the person is still down a few seconds later and the confirming model, if there is one, says
+that they came down as people fall; or when they were lost low and did not leave through an edge. Getting up ends the
+danger without an alert. The floor timer needs no classifier: hips and head near the lowest point, counted from the
+first time seen so. A danger ends when the person is up again, or has sat or rested for a while where people may. All
+times are capture times.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from har.records import (
     AlertEvent,
@@ -41,8 +43,12 @@ _WIDE_BOX = 1.1
 _OFF_FLOOR_HEAD_RISE = 0.6
 # Nobody loses more than this of the way down by crouching or sitting: for a person lost on the way.
 _LOST_DROP = 0.15
+# A crouch or the lowest point of a squat lasts less; so whoever is low for less when the source ends is not in danger.
+_END_AFTER_S = 0.7
 _PRIORITY_RANK: dict[Priority, int] = {"low": 0, "medium": 1, "high": 2}
 _KIND_PRIORITY: dict[AlertKind, Priority] = {"fall": "high", "floor": "high", "risk": "medium", "technical": "medium"}
+
+Confirm: TypeAlias = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +138,8 @@ class DangerRule:
         self._floor_seen_s = 0.0
         self.incident: Incident | None = None
 
-    def update(
-        self, posture: Posture, risk: Risk | None, *, source_time_s: float, resting: bool = False
-    ) -> list[Event]:
+    def update(self, posture: Posture, risk: Risk | None, *, source_time_s: float, resting: bool = False,
+               confirm: Confirm | None = None) -> list[Event]:  # fmt: skip
         """Take one reading in.
 
         Args:
@@ -142,6 +147,8 @@ class DangerRule:
             risk: what the risk model says of the last window; None if it has no say yet.
             source_time_s: pts of the same frame.
             resting: the person is where people may lie (a bed): no danger begins here, and none is confirmed.
+            confirm: says whether the way down was a fall's; asked only when the person has stayed down long enough.
+                None where nobody can say: then staying down is confirmation enough.
 
         Returns:
             What has to be told, in order; often nothing.
@@ -157,7 +164,7 @@ class DangerRule:
             self._read(incident, posture, resting=resting)
             if risk is not None and risk.probability >= self._settings.threshold:
                 events += self._learn_more(incident, risk, posture, source_time_s)
-            events += self._progress(incident, posture, source_time_s)
+            events += self._progress(incident, posture, source_time_s, confirm)
         events += self._watch_floor(posture, source_time_s, resting=resting)
         if incident is not None and self._is_over(incident, now_s):
             events.append(self._danger("end", posture, source_time_s))
@@ -177,18 +184,21 @@ class DangerRule:
             return _is_down(self.incident, posture)
         return self.on_floor and is_on_floor(posture)
 
-    def finish(self, posture: Posture, *, source_time_s: float, why: str) -> list[Event]:
+    def finish(
+        self, posture: Posture, *, source_time_s: float, why: str, confirm: Confirm | None = None
+    ) -> list[Event]:
         """Say what has to be told when nothing more will be seen of this person.
 
         Args:
             posture: the last that is known.
             source_time_s: pts of the last frame.
             why: "source_ended", "camera_lost", or "left" for a person who walked out of the picture.
+            confirm: says whether the way down was more likely a fall's than not; None where nobody can say.
         """
         incident = self.incident
         if incident is None:
             return []
-        if incident.alert is None and why != "left" and self._probably_down():
+        if incident.alert is None and why != "left" and self.probably_down() and (confirm is None or confirm()):
             return self._raise_alert(incident, posture, source_time_s, change_reason=why)
         if incident.alert is None or why == "left":
             self.incident = None
@@ -226,11 +236,12 @@ class DangerRule:
             incident.settled_since_s = now_s
         incident.place, incident.body_px = posture.place, posture.body_px
 
-    def _progress(self, incident: Incident, posture: Posture, source_time_s: float) -> list[Event]:
+    def _progress(self, incident: Incident, posture: Posture, source_time_s: float,
+                  confirm: Confirm | None) -> list[Event]:  # fmt: skip
         """Confirm a suspicion, or tell how long an alert's person is down."""
         now_s = posture.time_s
         if incident.alert is None:
-            if self._confirmed(incident, now_s):
+            if self._confirmed(incident, now_s) and (confirm is None or confirm()):
                 return self._raise_alert(incident, posture, source_time_s, change_reason=None)
             if incident.probability >= incident.told_probability + 0.1:
                 return [self._danger("update", posture, source_time_s)]
@@ -247,10 +258,11 @@ class DangerRule:
         recent = [down for time_s, down in self._readings if time_s >= start_s]
         return bool(recent) and recent[-1] and sum(recent) >= self._settings.down_share * len(recent)
 
-    def _probably_down(self) -> bool:
+    def probably_down(self) -> bool:
         """Say whether a suspicion that can no longer be confirmed is more likely true than not."""
         down = [down for _, down in self._readings]
-        return bool(down) and down[-1] and 2 * sum(down) > len(down)
+        long_enough = bool(down) and self._readings[-1][0] - self._readings[0][0] >= _END_AFTER_S
+        return long_enough and down[-1] and 2 * sum(down) > len(down)
 
     def _is_over(self, incident: Incident, now_s: float) -> bool:
         up_s = now_s - incident.up_since_s if incident.up_since_s is not None else 0.0

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from har.errors import ShapeError
 from har.models import bundle_contents as contents
 from har.models.bundle_files import read_files, refuse_existing, write_folder, write_zip
-from har.models.risk import RISK_TENSORS, RiskModel
+from har.models.risk import RiskModel
 from har.models.stgcn import STGCN, STGCNConfig
 from har.models.streams import Streams, as_streams
 from har.models.unknown import UnknownRule
@@ -45,7 +45,7 @@ class Bundle:
         labels: label of each output of the model.
         config: hyper-parameters of the network, of the first if there are several.
         model: the networks, in evaluation mode, on the CPU.
-        risk: arrays of the risk model, keys `RISK_TENSORS`, read-only; None if the bundle has no risk part.
+        risk: arrays of the risk model, as of `RiskModel.to_arrays`, read-only; None if the bundle has no risk part.
         risk_meta: "features" (names, in order), "threshold" and whatever else its maker noted; empty without risk part.
         rate_hz: frames per second of the windows.
         window_frames: frames of a window.
@@ -113,7 +113,12 @@ class Bundle:
         """Give the risk model, or None if the bundle has none."""
         if self.risk is None:
             return None
-        return RiskModel.from_arrays(self.risk, threshold=float(self.risk_meta["threshold"]))
+        confirm = self.risk_meta.get("confirm") or {}
+        return RiskModel.from_arrays(
+            self.risk,
+            threshold=float(self.risk_meta["threshold"]),
+            confirm_threshold=float(confirm.get("threshold", 0.5)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,7 @@ class RiskPart:
     """The risk part of a bundle to be saved.
 
     Attributes:
-        arrays: keys `RISK_TENSORS`, as of `RiskModel.to_arrays`.
+        arrays: as of `RiskModel.to_arrays`.
         meta: "features", "threshold" and any further JSON.
         golden_features: (N, F) float64, N of 1 or more.
     """
@@ -306,7 +311,7 @@ def _open(files: Mapping[str, bytes], path: Path) -> tuple[Bundle, Verification]
         labels=labels,
         config=config,
         model=model,
-        risk=None if risk is None else MappingProxyType({key: getattr(risk, key) for key in RISK_TENSORS}),
+        risk=None if risk is None else MappingProxyType(risk.to_arrays()),
         risk_meta=MappingProxyType({} if manifest.risk is None else manifest.risk.model_dump()),
         rate_hz=float(skeleton.rate_hz),
         window_frames=skeleton.window_frames,

@@ -25,8 +25,9 @@ from graphs.errors import LayoutError
 from graphs.layouts import LAYOUTS
 from graphs.own_layouts import describe_layout, is_own, read_layout
 from har.errors import BundleError, HarError, ShapeError
+from har.models.confirm_features import CONFIRM_FEATURES
 from har.models.inputs import JOINT_AND_BONE
-from har.models.risk import RISK_TENSORS, RiskModel
+from har.models.risk import CONFIRM_PREFIX, RISK_TENSORS, RiskModel
 from har.models.risk_features import FEATURES
 from har.models.stgcn import STGCNConfig
 from har.models.streams import MAX_STREAMS, Stream, Streams
@@ -79,6 +80,15 @@ class Architecture(_Strict):
     streams: Annotated[list[StreamEntry], Field(min_length=1, max_length=MAX_STREAMS)] | None = None
 
 
+class ConfirmMeta(_Strict):
+    """What the arrays of the model mean that confirms suspicions; further keys are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    features: list[str]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+
+
 class RiskMeta(_Strict):
     """What the risk arrays mean; further keys are kept."""
 
@@ -86,6 +96,7 @@ class RiskMeta(_Strict):
 
     features: list[str]
     threshold: Annotated[float, Field(gt=0, lt=1)]
+    confirm: ConfirmMeta | None = None
 
 
 class Manifest(_Strict):
@@ -388,21 +399,33 @@ def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
         return None
     if tuple(meta.features) != FEATURES:
         refuse(path, "manifest.json", "risk.features are not the features computed here", "Retrain the risk model.")
+    if meta.confirm is not None and tuple(meta.confirm.features) != CONFIRM_FEATURES:
+        refuse(
+            path, "manifest.json", "risk.confirm.features are not the features computed here", "Retrain the risk model."
+        )
     arrays = read_tensors(files, path, file)
-    n_features = len(meta.features)
-    n_components = len(arrays["components"]) if arrays.get("components", torch.tensor(0)).ndim == 2 else 1
-    shapes = {
-        "mean": (n_features,), "scale": (n_features,), "pca_mean": (n_features,),
-        "components": (n_components, n_features), "coef": (n_components,), "intercept": (), "calibration": (2,),
-    }  # fmt: skip
-    wanted = {name: torch.empty(shapes[name], dtype=torch.float64, device="meta") for name in RISK_TENSORS}
+    wanted = _risk_shapes(arrays, prefix="", n_features=len(meta.features))
+    if meta.confirm is not None:
+        wanted |= _risk_shapes(arrays, prefix=CONFIRM_PREFIX, n_features=len(meta.confirm.features))
     check_tensors(arrays, wanted, path, file)
-    if not (arrays["scale"] > 0).all():
+    if not all((arrays[name] > 0).all() for name in wanted if name.endswith("scale")):
         refuse(path, file, "scale is not positive throughout")
     frozen = {name: tensor.numpy() for name, tensor in arrays.items()}
     for array in frozen.values():
         array.flags.writeable = False
-    return RiskModel.from_arrays(frozen, threshold=meta.threshold)
+    confirm_threshold = meta.confirm.threshold if meta.confirm is not None else 0.5
+    return RiskModel.from_arrays(frozen, threshold=meta.threshold, confirm_threshold=confirm_threshold)
+
+
+def _risk_shapes(arrays: Mapping[str, Tensor], *, prefix: str, n_features: int) -> dict[str, Tensor]:
+    """Give empty tensors of the shapes that the arrays of one risk model must have."""
+    components = arrays.get(f"{prefix}components", torch.tensor(0))
+    n_components = len(components) if components.ndim == 2 else 1
+    shapes = {
+        "mean": (n_features,), "scale": (n_features,), "pca_mean": (n_features,),
+        "components": (n_components, n_features), "coef": (n_components,), "intercept": (), "calibration": (2,),
+    }  # fmt: skip
+    return {prefix + name: torch.empty(shapes[name], dtype=torch.float64, device="meta") for name in RISK_TENSORS}
 
 
 def action_answers(model: Streams, windows: Tensor) -> Tensor:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from har.models.confirm_features import CONFIRM_FEATURES, confirm_features
 from har.models.risk import RiskModel
 from har.models.risk_features import FEATURES, Array, BodyTrace, body_features
 from har.records import DangerKind, Posture, Risk, Stance
 
 _NOW_S = 0.5
+_FOUND_END, _SHOULDER_DROP = FEATURES.index("found share at the end"), FEATURES.index("shoulder drop")
+_FOUND_LATE = CONFIRM_FEATURES.index("found share at the end")
+_MIN_FOUND_LATE = 0.3
 
 
 def read_posture(body: BodyTrace, *, time_s: float, body_px: float, at_edge: bool) -> Posture:
@@ -64,12 +68,44 @@ def assess_risk(body: BodyTrace, model: RiskModel, *, width_px: int, height_px: 
         return None
     probability = float(model.probability(features[None])[0])
     value = dict(zip(FEATURES, (float(f) for f in features), strict=True))
-    seen = value["found share at the end"] >= 0.5 and value["shoulder drop"] > 0.15
-    kind: DangerKind = "fall" if seen else "risk"
-    return Risk(probability, kind, _in_words(value, body), _stance_before(body))
+    return Risk(probability, judge_features(features), _in_words(value, body), stance_before(body))
 
 
-def _stance_before(body: BodyTrace) -> Stance:
+def judge_features(features: Array) -> DangerKind:
+    """Give the kind of danger of a window: "fall" where the way down was seen, else "risk".
+
+    Args:
+        features: (F,) as of `body_features`.
+    """
+    return "fall" if features[_FOUND_END] >= 0.5 and features[_SHOULDER_DROP] > 0.15 else "risk"
+
+
+def can_confirm(features: Array) -> bool:
+    """Say whether enough was seen of somebody for the confirming model to have a say.
+
+    Args:
+        features: (F,) as of `confirm_features`.
+    """
+    return bool(features[_FOUND_LATE] >= _MIN_FOUND_LATE)
+
+
+def assess_fall(body: BodyTrace, model: RiskModel) -> float | None:
+    """Ask the confirming model whether somebody who is down came down as people fall.
+
+    Args:
+        body: trace of the last `CONFIRM_WINDOW_S`.
+        model: `RiskModel.confirm`.
+
+    Returns:
+        The probability; None if hardly anything was seen of them since, so that it cannot say.
+    """
+    features = confirm_features(body)
+    if not can_confirm(features):
+        return None
+    return float(model.probability(features[None])[0])
+
+
+def stance_before(body: BodyTrace) -> Stance:
     """Highest the shoulders and the hips stood in the window for a while."""
     return Stance(_highest(body.shoulder, body.hip), _highest(body.hip, body.shoulder))
 

@@ -7,17 +7,21 @@ It is fitted with scikit-learn and served as fused arrays: one dot product per w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from har.errors import ShapeError
+from har.models.confirm_features import CONFIRM_FEATURES
 from har.models.risk_features import FEATURES, Array
 
 RISK_TENSORS = ("mean", "scale", "pca_mean", "components", "coef", "intercept", "calibration")
 """Names of the arrays of a risk model, as they stand in a bundle's risk.safetensors."""
+
+CONFIRM_PREFIX = "confirm_"
+"""The same arrays of the model that confirms a suspicion stand there with this before their names, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +37,9 @@ class RiskModel:
         intercept: () its offset.
         calibration: (2,) slope and offset of the sigmoid that turns its margin into a probability (Platt 1999).
         threshold: probability from which danger is suspected.
+        features: (F,) names of what the columns hold.
+        confirm: the model that confirms a suspicion, on `har.models.confirm_features`, its threshold that of an alert;
+            None for a bundle without one, where staying down is confirmation enough.
     """
 
     mean: Array
@@ -43,6 +50,8 @@ class RiskModel:
     intercept: Array
     calibration: Array
     threshold: float = 0.5
+    features: tuple[str, ...] = FEATURES
+    confirm: RiskModel | None = None
 
     def __post_init__(self) -> None:
         n_features, n_components = self.mean.shape[0], self.components.shape[0]
@@ -56,19 +65,36 @@ class RiskModel:
                 raise ShapeError(f"risk model: {name} must be {shape}, got {found}.")
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array], *, threshold: float = 0.5) -> RiskModel:
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], *, threshold: float = 0.5, confirm_threshold: float = 0.5
+    ) -> RiskModel:
         """Make a model of the arrays of a bundle.
 
         Args:
-            arrays: one array for each name in `RISK_TENSORS`.
+            arrays: one array for each name in `RISK_TENSORS`, and for each of them with `CONFIRM_PREFIX` if suspicions
+                are confirmed by a model.
             threshold: probability from which danger is suspected.
+            confirm_threshold: probability from which a suspicion is confirmed.
         """
-        return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in RISK_TENSORS}, threshold=threshold)
+        confirm = None
+        if any(name.startswith(CONFIRM_PREFIX) for name in arrays):
+            own = {name: arrays[CONFIRM_PREFIX + name] for name in RISK_TENSORS}
+            confirm = replace(cls._of(own, CONFIRM_FEATURES), threshold=confirm_threshold)
+        return replace(cls._of(arrays, FEATURES), threshold=threshold, confirm=confirm)
+
+    @classmethod
+    def _of(cls, arrays: Mapping[str, Array], features: tuple[str, ...]) -> RiskModel:
+        mean, scale, pca_mean, components, coef, intercept, calibration = (
+            np.asarray(arrays[name], dtype=np.float64) for name in RISK_TENSORS
+        )
+        return cls(mean, scale, pca_mean, components, coef, intercept, calibration, features=features)
 
     def to_arrays(self) -> dict[str, Array]:
         """Give the arrays for a bundle, C-contiguous."""
-        return {name: np.ascontiguousarray(getattr(self, name)).reshape(getattr(self, name).shape)
-                for name in RISK_TENSORS}  # fmt: skip
+        own = {name: np.ascontiguousarray(getattr(self, name)).reshape(getattr(self, name).shape)
+               for name in RISK_TENSORS}  # fmt: skip
+        confirm = self.confirm.to_arrays() if self.confirm is not None else {}
+        return own | {CONFIRM_PREFIX + name: array for name, array in confirm.items()}
 
     @property
     def weights(self) -> Array:
@@ -98,7 +124,7 @@ class RiskModel:
         """
         pull = (features - self.mean) / self.scale * self.weights * self.calibration[0]
         best = np.argsort(-pull)[:n]
-        return tuple(FEATURES[i] for i in best if pull[i] > 0)
+        return tuple(self.features[i] for i in best if pull[i] > 0)
 
 
 def fit_risk_model(
@@ -127,24 +153,102 @@ def fit_risk_model(
     Raises:
         ShapeError: there are not both kinds of windows of at least two subjects.
     """
+    fit = fit_with_folds(features, danger, subject, n_components=n_components, c=c, weight=weight)
+    return fit.model, fit.unseen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoldedFit:
+    """A model, and models that each had not seen some of the subjects.
+
+    Attributes:
+        model: fitted on everybody.
+        unseen: (N,) the probability of each window by a model that saw nothing of its subject; NaN where none could be
+            fitted.
+        folds: models fitted without the subjects of a fold, calibrated like `model`.
+        fold_of: number of the fold that a subject is in.
+    """
+
+    model: RiskModel
+    unseen: Array
+    folds: tuple[RiskModel, ...]
+    fold_of: Mapping[int, int]
+
+    def without(self, subject: int) -> RiskModel | None:
+        """Give the model that did not see a subject; None if none could be fitted."""
+        fold = self.fold_of.get(subject)
+        return None if fold is None else self.folds[fold]
+
+
+def fit_with_folds(
+    features: Array,
+    danger: npt.NDArray[np.bool_],
+    subject: npt.NDArray[np.int_],
+    *,
+    n_components: int,
+    c: float = 0.3,
+    weight: Array | None = None,
+    names: tuple[str, ...] = FEATURES,
+) -> FoldedFit:
+    """Fit as `fit_risk_model` does, and keep the models that calibration was done with.
+
+    Args:
+        features: (N, F) float64.
+        danger: (N,) the truth.
+        subject: (N,) whose window it is.
+        n_components: principal components kept.
+        c: inverse strength of the classifier's L2 penalty.
+        weight: (N,) weight of each window; None for one each.
+        names: names of the F features.
+
+    Raises:
+        ShapeError: there are not both kinds of windows of at least two subjects.
+    """
     weight = np.ones(len(features)) if weight is None else weight
-    margin = _unseen_margins(features, danger, subject, n_components=n_components, c=c, weight=weight)
-    slope, offset = _platt(margin, danger, weight)
+    parts, margin = _fit_parts(features, danger, subject, n_components=n_components, c=c, weight=weight)
+    calibration = np.array(_platt(margin, danger, weight))
     final = _fit_pipeline(features, danger, n_components=n_components, c=c, weight=weight)
-    scaler, pca, linear = (final.named_steps[name] for name in ("scaler", "pca", "linear"))
-    model = RiskModel(
+    fold_of = {int(one): number for number, (_, test) in enumerate(parts) for one in np.unique(subject[test])}
+    return FoldedFit(
+        model=_as_arrays(final, calibration, names),
+        unseen=_sigmoid(calibration[0] * margin + calibration[1]),
+        folds=tuple(_as_arrays(pipeline, calibration, names) for pipeline, _ in parts),
+        fold_of=fold_of,
+    )
+
+
+def _as_arrays(pipeline: Any, calibration: Array, names: tuple[str, ...]) -> RiskModel:
+    scaler, pca, linear = (pipeline.named_steps[name] for name in ("scaler", "pca", "linear"))
+    return RiskModel(
         mean=scaler.mean_,
         scale=scaler.scale_,
         pca_mean=pca.mean_,
         components=np.ascontiguousarray(pca.components_),
         coef=linear.coef_[0],
         intercept=np.asarray(linear.intercept_[0]),
-        calibration=np.array([slope, offset]),
+        calibration=calibration,
+        features=names,
     )
-    return model, _sigmoid(slope * margin + offset)
 
 
-def _unseen_margins(
+def split_by_subject(
+    danger: npt.NDArray[np.bool_], subject: npt.NDArray[np.int_], *, at_most: int = 10
+) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Part windows into folds that never split a subject: rows to fit on and rows to judge.
+
+    Raises:
+        ShapeError: there are not both kinds of windows of at least two subjects.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    n_in_danger = len(np.unique(subject[danger]))
+    if n_in_danger < 2 or len(np.unique(subject[~danger])) < 2:
+        raise ShapeError("a risk model needs windows with and without danger of at least two subjects each.")
+    folds = StratifiedGroupKFold(min(at_most, n_in_danger)).split(danger[:, None], danger, subject)
+    return [(train, test) for train, test in folds if danger[train].any() and not danger[train].all()]
+
+
+def _fit_parts(
     features: Array,
     danger: npt.NDArray[np.bool_],
     subject: npt.NDArray[np.int_],
@@ -152,19 +256,15 @@ def _unseen_margins(
     n_components: int,
     c: float,
     weight: Array,
-) -> Array:
-    """Margins of each subject's windows by a classifier fitted on the others (up to ten folds)."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    n_in_danger = len(np.unique(subject[danger]))
-    if n_in_danger < 2 or len(np.unique(subject[~danger])) < 2:
-        raise ShapeError("a risk model needs windows with and without danger of at least two subjects each.")
+) -> tuple[list[tuple[Any, npt.NDArray[np.intp]]], Array]:
+    """Fit a pipeline for each fold; give them with the rows they did not see, and (N,) the margins of those rows."""
     margin = np.full(len(features), np.nan)
-    for train, test in StratifiedGroupKFold(min(10, n_in_danger)).split(features, danger, subject):
-        if danger[train].any() and not danger[train].all():
-            fitted = _fit_pipeline(features[train], danger[train], n_components=n_components, c=c, weight=weight[train])
-            margin[test] = fitted.decision_function(features[test])
-    return margin
+    parts = []
+    for train, test in split_by_subject(danger, subject):
+        fitted = _fit_pipeline(features[train], danger[train], n_components=n_components, c=c, weight=weight[train])
+        margin[test] = fitted.decision_function(features[test])
+        parts.append((fitted, test))
+    return parts, margin
 
 
 def _fit_pipeline(features: Array, danger: npt.NDArray[np.bool_], *, n_components: int, c: float, weight: Array) -> Any:

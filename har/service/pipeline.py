@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from har.alerts import DangerRule, DangerSettings, is_in, is_on_floor
-from har.models.posture import assess_risk, read_posture
+from har.models.confirm_features import CONFIRM_WINDOW_S
+from har.models.posture import assess_fall, assess_risk, read_posture
 from har.models.risk import RiskModel
 from har.models.risk_features import RISK_WINDOW_S, BodyTrace, trace_body
 from har.models.unknown import UNKNOWN
@@ -24,6 +25,8 @@ from har.windows import resample
 
 DANGER_RATE_HZ = 15.0
 DANGER_EVERY_S = 0.2
+END_CONFIRM_SHARE = 0.5
+"""Of the confirming threshold that is enough for an alert when the source ends: what follows will not be seen."""
 ACTION_EVERY_S = 0.3
 # Too little to name an action from.
 _MIN_ACTION_S = 0.8
@@ -145,7 +148,8 @@ class Pipeline:
             if self._last is None or person.posture is None:
                 continue
             posture = replace(person.posture, time_s=self._last.time_s)
-            events += person.rule.finish(posture, source_time_s=self._last.source_time_s, why=why)
+            confirm = self._confirmer(person, self._last, share=END_CONFIRM_SHARE)
+            events += person.rule.finish(posture, source_time_s=self._last.source_time_s, why=why, confirm=confirm)
             if why == "camera_lost" and _is_missed(person):
                 person.lost_s = self._last.time_s if person.lost_s is None else person.lost_s
                 self._people[key] = person
@@ -226,7 +230,29 @@ class Pipeline:
             risk = assess_risk(body, self._risk, width_px=frame.width_px, height_px=frame.height_px)
         person.danger = risk.probability if risk is not None else 0.0
         resting = self._is_resting(posture, frame)
-        return person.rule.update(posture, risk, source_time_s=frame.source_time_s, resting=resting)
+        confirm = self._confirmer(person, frame)
+        return person.rule.update(posture, risk, source_time_s=frame.source_time_s, resting=resting, confirm=confirm)
+
+    def _confirmer(self, person: _Person, frame: PoseFrame, *, share: float = 1.0) -> Callable[[], bool] | None:
+        """Give what tells whether somebody came down as people fall, by their last seconds; None without a model.
+
+        Args:
+            person: who.
+            frame: the last frame.
+            share: of the confirming model's threshold that is enough.
+        """
+        model = self._risk.confirm if self._risk is not None else None
+        if model is None or person.lost_s is not None:
+            return None
+
+        def confirm() -> bool:
+            window = _window(person.track, end_s=frame.time_s, rate_hz=DANGER_RATE_HZ, frame=frame,
+                             n_frames=round(CONFIRM_WINDOW_S * DANGER_RATE_HZ))  # fmt: skip
+            body = trace_body(window, rate_hz=DANGER_RATE_HZ)
+            probability = None if body is None else assess_fall(body, model)
+            return probability is None or probability >= share * model.threshold
+
+        return confirm
 
     def _trace(self, person: _Person, frame: PoseFrame) -> BodyTrace | None:
         """Trace a person's body over the last seconds; None if none of their poses shows a body."""

@@ -58,13 +58,13 @@ def windows_of_two() -> RiskWindows:
 def test_windows_say_fall_from_the_ground_to_shortly_after_and_nothing_next_to_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("har.training.risk._ARRIVE_BEFORE_S", ())
+    monkeypatch.setattr("har.training.risk.windows._ARRIVE_BEFORE_S", ())
 
     windows = cut_risk_windows([fall_of("A"), fall_of("B", seed=1)])
 
-    # A window ends every 0.3 s from 0.9 s on; those up to 0.3 s into the fall and from 2.6 s after it on are no fall.
+    # A window ends every 0.2 s from 1.0 s on; those up to 0.3 s into the fall and from 2.6 s after it on are no fall.
     frames_s = np.arange(150) / RATE_HZ
-    ends_s = frames_s[np.searchsorted(frames_s, np.arange(3, 34) * EVERY_S)]
+    ends_s = frames_s[np.searchsorted(frames_s, np.arange(5, 50) * EVERY_S)]
     of_fall = (ends_s >= GROUND_S - 0.15) & (ends_s <= GROUND_S + 1.3)
     of_neither = (ends_s >= FALL_S + 0.3) & (ends_s <= GROUND_S + 2.6) & ~of_fall
     assert windows is not None

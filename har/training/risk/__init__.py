@@ -1,0 +1,16 @@
+"""Fitting the risk model on clips that tell where people fall."""
+
+from har.training.risk.fitting import RiskFit, fit_risk, fit_risk_part
+from har.training.risk.windows import EVERY_S, FALL_LABEL, RATE_HZ, RiskWindows, Stream, cut_risk_windows
+
+__all__ = [
+    "EVERY_S",
+    "FALL_LABEL",
+    "RATE_HZ",
+    "RiskFit",
+    "RiskWindows",
+    "Stream",
+    "cut_risk_windows",
+    "fit_risk",
+    "fit_risk_part",
+]

@@ -1,0 +1,204 @@
+"""From windows to a risk model: components, suspicion, confirmation, and thresholds for a budget of false alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from har.clips import Clip
+from har.models.bundle import RiskPart
+from har.models.confirm_features import CONFIRM_FEATURES, CONFIRM_WINDOW_S
+from har.models.risk import FoldedFit, RiskModel, fit_with_folds
+from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array
+from har.records import Event
+from har.training.risk.budget import ALERTS_PER_DAY, HOURS_PER_DAY, Tally, count, play
+from har.training.risk.components import ComponentTrial, choose_components
+from har.training.risk.confirming import Moments, find_moments, fit_confirmation
+from har.training.risk.windows import RATE_HZ, RiskWindows, Stream, cut_risk_windows
+
+N_GOLDEN = 16
+PENALTY = 0.3
+_LOWEST_THRESHOLD, _HIGHEST_THRESHOLD = 0.1, 0.5
+# Thresholds tried, both for suspicions that nothing confirms and for confirmation.
+_THRESHOLDS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99)
+_FALLS_GIVEN_UP = 0.05
+"""Share of the falls that may be given up for the budget; beyond it the budget yields."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RiskFit:
+    """A fitted risk model and how it did on people it had not seen.
+
+    Attributes:
+        model: the model, fitted on everybody, with its thresholds.
+        explained_variance: share of the features' variance in the components kept.
+        falls_noticed: share of the falls with a window over the threshold, by models that did not see the person.
+        false_windows: share of the other windows over it.
+        trials: what each number of components was worth.
+        tally: the alert rule at the chosen thresholds, on people that the models had not seen.
+        budget_met: that tally keeps to the budget of false alerts.
+    """
+
+    model: RiskModel
+    explained_variance: float
+    falls_noticed: float
+    false_windows: float
+    trials: tuple[ComponentTrial, ...]
+    tally: Tally
+    budget_met: bool
+
+
+def fit_risk_part(clips: Sequence[Clip], *, alerts_per_day: float = ALERTS_PER_DAY) -> RiskPart | None:
+    """Fit the risk model on a clip set.
+
+    Args:
+        clips: COCO-17 clips in pixels; those with `danger` unknown are left out.
+        alerts_per_day: false alerts that are borne, per camera and day of living like that of the clips.
+
+    Returns:
+        The model with golden examples, or None if the clips do not tell of danger in at least two people.
+    """
+    windows = cut_risk_windows(clips)
+    if windows is None:
+        return None
+    fit = fit_risk(windows, alerts_per_day=alerts_per_day)
+    chosen = np.concatenate([_spread(windows.danger), _spread(~windows.danger)])
+    confirm = fit.model.confirm
+    meta: dict[str, Any] = {
+        "features": list(FEATURES),
+        "threshold": fit.model.threshold,
+        "window_s": RISK_WINDOW_S,
+        "rate_hz": RATE_HZ,
+        "n_components": len(fit.model.components),
+        "explained_variance": fit.explained_variance,
+        "components_tried": [asdict(trial) for trial in fit.trials],
+        "windows": len(windows.danger),
+        "falls": int(windows.fall.max()) + 1,
+        "unseen_falls_noticed": fit.falls_noticed,
+        "unseen_false_windows": fit.false_windows,
+        "budget": {"alerts_per_day": alerts_per_day, "met": fit.budget_met, **fit.tally.as_dict()},
+    }
+    if confirm is not None:
+        meta["confirm"] = {
+            "features": list(CONFIRM_FEATURES),
+            "threshold": confirm.threshold,
+            "window_s": CONFIRM_WINDOW_S,
+        }
+    return RiskPart(arrays=fit.model.to_arrays(), meta=meta, golden_features=windows.features[chosen])
+
+
+def _spread(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
+    """Pick half of the golden windows from a mask, spread over it."""
+    rows = np.flatnonzero(mask)
+    spread: npt.NDArray[np.int_] = rows[np.linspace(0, len(rows) - 1, N_GOLDEN // 2).round().astype(int)]
+    return spread
+
+
+def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) -> RiskFit:
+    """Fit the risk model and choose its thresholds.
+
+    Suspicion has to be easy, since an alert hangs on confirmation: its threshold is four fifths of the probability that
+    nineteen of twenty falls reach in windows of people the model did not see. The alert rule is then played over
+    everybody in time order, by models that had not seen them, and the confirming threshold is the lowest that keeps
+    to the budget. Where there is too little to fit a confirming model on, the threshold of suspicion keeps to it.
+
+    Args:
+        windows: of people in danger and others.
+        alerts_per_day: the budget of false alerts, per camera and day of living like that of the clips.
+    """
+    weight = windows.weight
+    n_components, trials = choose_components(windows.features, windows.danger, windows.subject, weight, c=PENALTY)
+    fit = fit_with_folds(
+        windows.features, windows.danger, windows.subject, n_components=n_components, c=PENALTY, weight=weight
+    )
+    known = np.nan_to_num(fit.unseen)
+    best = np.array([known[windows.fall == fall].max() for fall in range(int(windows.fall.max()) + 1)])
+    easy = 0.8 * float(np.quantile(best, 0.05))
+    threshold = round(min(max(easy, _LOWEST_THRESHOLD), _HIGHEST_THRESHOLD), 3)
+    danger = [_unseen(stream, fit) for stream in windows.streams]
+    model, tally = _choose_thresholds(windows.streams, danger, fit.model, easy=threshold, per_day=alerts_per_day)
+    standard = (windows.features - model.mean) / model.scale
+    kept = (standard - model.pca_mean) @ model.components.T
+    return RiskFit(
+        model=model,
+        explained_variance=float(kept.var(axis=0).sum() / standard.var(axis=0).sum()),
+        falls_noticed=float((best >= model.threshold).mean()),
+        false_windows=float((known[~windows.danger] >= model.threshold).mean()),
+        trials=trials,
+        tally=tally,
+        budget_met=tally.false_alerts_per_day <= alerts_per_day,
+    )
+
+
+def _unseen(stream: Stream, fit: FoldedFit) -> Array:
+    """(N,) probability of danger at each reading of a stream by a model that had not seen the person; else NaN."""
+    probability = np.full(len(stream.readings), np.nan)
+    model = fit.without(stream.subject)
+    known = [number for number, reading in enumerate(stream.readings) if reading.features is not None]
+    if model is not None and known:
+        rows = [reading.features for reading in stream.readings if reading.features is not None]
+        probability[known] = model.probability(np.stack(rows))
+    return probability
+
+
+def _choose_thresholds(
+    streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel, *, easy: float, per_day: float
+) -> tuple[RiskModel, Tally]:
+    moments = find_moments(streams, danger, threshold=easy)
+    confirm = fit_confirmation(moments, c=PENALTY)
+    if moments is None or confirm is None:
+        trials = {t: _play_all(streams, danger, threshold=t) for t in _THRESHOLDS if t >= easy} or {
+            easy: _play_all(streams, danger, threshold=easy)
+        }
+        threshold = _within_budget(trials, per_day=per_day)
+        return replace(model, threshold=threshold), trials[threshold]
+    says = _confirmations(moments, confirm)
+    trials = {t: _play_all(streams, danger, threshold=easy, says=says, confirm_threshold=t) for t in _THRESHOLDS}
+    threshold = _within_budget(trials, per_day=per_day)
+    confirming = replace(confirm.model, threshold=threshold)
+    return replace(model, threshold=easy, confirm=confirming), trials[threshold]
+
+
+def _within_budget(trials: dict[float, Tally], *, per_day: float) -> float:
+    """Give the lowest threshold within the budget that does not give up too many falls.
+
+    Where none is, the one with the fewest false alerts of those that do not.
+    """
+    most = max(tally.found for tally in trials.values())
+    usable = {t: tally for t, tally in trials.items() if tally.found >= (1 - _FALLS_GIVEN_UP) * most}
+    within = [t for t, tally in usable.items() if tally.false_alerts <= per_day * tally.daily_h / HOURS_PER_DAY]
+    return min(within) if within else min(usable, key=lambda t: (usable[t].false_alerts, -usable[t].found, t))
+
+
+def _confirmations(moments: Moments, confirm: FoldedFit) -> dict[tuple[int, float], float]:
+    """Give what models that had not seen the person say at each moment, by stream and time."""
+    said = np.nan_to_num(confirm.unseen, nan=1.0)
+    keys = zip(moments.stream.tolist(), moments.time_s.tolist(), strict=True)
+    return dict(zip(keys, said.tolist(), strict=True))
+
+
+def _play_all(
+    streams: Sequence[Stream],
+    danger: Sequence[Array],
+    *,
+    threshold: float,
+    says: dict[tuple[int, float], float] | None = None,
+    confirm_threshold: float = 0.0,
+) -> Tally:
+    """Play every stream in which danger is suspected at all, and count."""
+    events: list[list[Event]] = []
+    for number, (stream, probability) in enumerate(zip(streams, danger, strict=True)):
+        if not np.nanmax(probability, initial=0.0) >= threshold:
+            events.append([])
+            continue
+        confirmed = None if says is None else _confirmer(says, number, confirm_threshold)
+        events.append(play(stream, probability, threshold=threshold, confirmed=confirmed))
+    return count(streams, events)
+
+
+def _confirmer(says: dict[tuple[int, float], float], number: int, threshold: float) -> Callable[[float], bool]:
+    return lambda at_s: says.get((number, at_s), 1.0) >= threshold
