@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -196,8 +196,22 @@ def import_(
 def train(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIPS...", help="One or more clip sets.")],
     out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The bundle to write; must not exist.")],
-    recipe: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="What differs from the usual way.")] = None,
-    parent: Annotated[str | None, typer.Option("--from", metavar="BUNDLE", help="Begin with its weights.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.toml",
+            help="`stream` (runs live), `clip` (best on trimmed clips), or a file with what differs from them. Default: "
+            "what suits the clips, or the recipe of --from.",
+        ),
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="BUNDLE",
+            help="Begin with the weights of a shipped bundle or of your own; labels, layout and inputs may differ.",
+        ),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(metavar="NAME", help="A stored split, or a rule such as subject:1-5/6-10.")
     ] = None,
@@ -207,9 +221,22 @@ def train(
     threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processor threads.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same model.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a broken-off run stopped.")] = False,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU if there is one.")] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], typer.Option(help="auto takes bf16 where the hardware multiplies it.")
+    ] = "auto",
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write curves there; needs `pip install tensorboard`.")
+    ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Train the action and danger models on a clip set and write them as a bundle."""
+    """Train the action and danger models on a clip set and write them as a bundle.
+
+    Part of the clips, by person where there are several, is held out to choose the best pass by. Ctrl-C keeps what was
+    learnt for --resume, and so does a crash. With few clips of your own, begin with a bundle that knows how people
+    move: har train clips/mine --from care-1 --out bundles/mine. On several GPUs: torchrun --nproc_per_node 2 -m
+    har.cli.main train clips/mine --out bundles/mine.
+    """
     from har.cli.train import train as train_bundle
 
     train_bundle(
@@ -222,6 +249,9 @@ def train(
         threads=threads,
         seed=seed,
         resume=resume,
+        device=device,
+        precision=precision,
+        tensorboard=tensorboard,
         json_file=json,
     )
 

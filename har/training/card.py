@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from har.clips import Clip
-from har.models.stgcn import STGCNConfig
+from har.models.streams import Streams
 from har.training.dataset import labels_of
 from har.training.recipe import Recipe
 
@@ -22,7 +22,7 @@ def write_card(
     command: str,
     clips: Sequence[Clip],
     n_windows: Mapping[str, int],
-    config: STGCNConfig,
+    model: Streams,
     recipe: Recipe,
     metrics: Mapping[str, Any],
     risk: Mapping[str, Any] | None = None,
@@ -36,7 +36,7 @@ def write_card(
         command: what made it.
         clips: all clips learnt from and chosen by.
         n_windows: windows per label, learnt from.
-        config: the network's.
+        model: the networks.
         recipe: how it was trained.
         metrics: what `train` measured: "validation" and "training".
         risk: what is known of the risk part; None for a bundle without one.
@@ -50,10 +50,9 @@ def write_card(
             [
                 ("made", created.strftime("%Y-%m-%d %H:%M UTC")),
                 ("command", f"`{command}`" if command else "from Python"),
-                ("skeleton", f"{config.layout}: x, y, score"),
-                ("window", f"{recipe.n_frames} frames at {recipe.rate_hz:g} Hz, {config.frames_ahead} of them ahead"),
-                ("network", f"ST-GCN, nine blocks of {', '.join(str(each) for each in config.channels)} channels"),
-                ("trained", f"{training['epochs']} passes, pass {training['chosen_epoch']} chosen"),
+                ("skeleton", f"{model.config.layout}: {', '.join('xyz'[: model.dims])}, score"),
+                ("window", _window(model, recipe)),
+                *(_network(number, model, row) for number, row in enumerate(training["networks"])),
                 ("time", f"{training['wall_min']:.1f} min, {training['cpu_min']:.1f} CPU-core min"),
                 ("clips held out by", str(metrics["held_out_by"])),
             ],
@@ -69,6 +68,20 @@ def write_card(
         _limits(clips, metrics["validation"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _window(model: Streams, recipe: Recipe) -> str:
+    stretched = ", trimmed clips stretched to it" if recipe.length == "stretch" else ""
+    return f"{recipe.n_frames} frames at {recipe.rate_hz:g} Hz{stretched}, looks {model.frames_ahead} frames ahead"
+
+
+def _network(number: int, model: Streams, row: Mapping[str, Any]) -> tuple[str, str]:
+    channels = ", ".join(str(each) for each in model.streams[number].config.channels)
+    share = f", counts {row['weight']:.0%}" if len(model.streams) > 1 else ""
+    return (
+        f"network on {row['inputs']}",
+        f"ST-GCN, nine blocks of {channels} channels{share}; {row['epochs']} passes, pass {row['chosen_epoch']} chosen",
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

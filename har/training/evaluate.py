@@ -14,8 +14,8 @@ import numpy.typing as npt
 from har.clips import Clip
 from har.errors import ClipError
 from har.models.bundle import Bundle, load_bundle
+from har.training.answers import score_windows
 from har.training.dataset import WindowSet, cut_windows, labels_of
-from har.training.loop import score_windows
 from har.training.metrics import (
     calibration_curve,
     refusal,

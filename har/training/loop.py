@@ -1,150 +1,57 @@
-"""The training loop: windows in, weights out."""
+"""The training loop: windows in, weights of one network out."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import nn
 
 from har.errors import TrainingError
 from har.models.inputs import features
 from har.models.stgcn import STGCN
-from har.models.streams import Streams, as_streams, pool_people
-from har.training.augment import augment
-from har.training.checkpoint import (
-    Checkpoint,
-    State,
-    optimiser_state,
-    read_checkpoint,
-    restore_optimiser,
-    write_checkpoint,
-)
-from har.training.dataset import IntArray, WindowSet
+from har.models.streams import pool_people
+from har.training.answers import Logits, stream_logits
+from har.training.batches import Batch, draw_order, make_batch
+from har.training.checkpoint import State, read_checkpoint
+from har.training.conditions import FROM_SCRATCH, Conditions, Fit, Tuning
+from har.training.dataset import WindowSet
 from har.training.metrics import score_metrics
+from har.training.packing import plan_batches
 from har.training.recipe import Recipe
+from har.training.running import Run, progress_of, restore_run, save_run
+from har.training.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
 STEPS_TO_TIME = 8
 """Steps after which the time of a step is believed; the first one is left out, it pays for warming up."""
-EVALUATION_BATCH = 128
+CHECKPOINT_EVERY_S = 60.0
+"""Besides after every pass: so much work at most is lost when a run is killed."""
 FORWARD_SHARE = 0.4
 """Of a step's time: what a batch takes forward only, until the first validation tells."""
 NORM_MEMORY = 0.1  # torch's own
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands.
-
-    Attributes:
-        step: steps done.
-        n_steps: steps planned.
-        epoch: the pass under way, from 1.
-        n_epochs: passes planned.
-        loss: running mean over recent steps.
-        top1: accuracy on recent, augmented training windows.
-        check: metrics on the validation part after the latest whole pass; None before.
-        windows_per_s: forward, backward and augmentation.
-        left_s: seconds until the last step.
-    """
-
-    step: int
-    n_steps: int
-    epoch: int
-    n_epochs: int
-    loss: float
-    top1: float
-    check: dict[str, Any] | None
-    windows_per_s: float
-    left_s: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fit:
-    """What came of a run.
-
-    Attributes:
-        state: weights and statistics of the chosen pass.
-        epoch: the chosen pass.
-        history: loss and metrics of every pass.
-        windows_per_s: forward, backward and augmentation.
-    """
-
-    state: State
-    epoch: int
-    history: list[dict[str, Any]]
-    windows_per_s: float
-
-
-@dataclass(slots=True)
-class _Meter:
-    """Running means and the time of a step."""
-
-    loss: float = math.nan
-    top1: float = math.nan
-    n_windows: int = 0
-    n_steps: int = 0
-    busy_s: float = 0.0
-
-    def add(self, *, loss: float, top1: float, n_windows: int, took_s: float) -> None:
-        keep = 0.95 if self.n_steps else 0.0
-        self.loss = loss if not keep else keep * self.loss + (1 - keep) * loss
-        self.top1 = top1 if not keep else keep * self.top1 + (1 - keep) * top1
-        if self.n_steps:  # the first step warms up
-            self.n_windows += n_windows
-            self.busy_s += took_s
-        self.n_steps += 1
-
-    @property
-    def step_s(self) -> float:
-        return self.busy_s / max(self.n_steps - 1, 1)
-
-    @property
-    def windows_per_s(self) -> float:
-        return self.n_windows / self.busy_s if self.busy_s else 0.0
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """A run under way: what is kept from step to step."""
-
-    model: STGCN
-    optimiser: torch.optim.Optimizer
-    steps_per_epoch: int
-    n_steps: int
-    step: int = 0
-    best_score: float = -math.inf
-    best_epoch: int = 0
-    best: State = field(default_factory=dict)
-    mean: State = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    check: dict[str, Any] | None = None
-    check_s: float = 0.0
+PREFETCHED = 4
+"""Batches made ahead in threads while a GPU computes; on the CPU they would take the time of the network."""
 
 
 def fit(
-    model: STGCN,
+    network: STGCN,
     learn: WindowSet,
     check: WindowSet,
     recipe: Recipe,
     *,
     seed: int,
-    deadline_s: float | None = None,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
-    resume: bool = False,
-    report: Callable[[Progress], None] = lambda progress: None,
+    kind: str | None = None,
+    given: Conditions | None = None,
+    tuning: Tuning = FROM_SCRATCH,
 ) -> Fit:
     """Train a network; the pass with the best macro F1 on the validation part is chosen, the last one without any.
 
@@ -152,162 +59,220 @@ def fit(
     plan depend on the machine's speed.
 
     Args:
-        model: trained in place.
+        network: trained in place.
         learn: windows to learn from.
         check: windows to choose the pass by; may be empty.
         recipe: how.
         seed: of order, augmentation and dropout.
-        deadline_s: on the monotonic clock; the plan is cut to fit, and the loop stops then in any case.
-        checkpoint: where the state is kept after every pass; None keeps none.
-        fingerprint: of the run, so that no other run resumes from its state.
-        resume: go on from the checkpoint if there is one.
-        report: called after every step.
+        kind: what the network is shown; the recipe's first input if None.
+        given: device, time, checkpoint and so on.
+        tuning: for a network that has taken over weights.
 
     Raises:
-        TrainingError: no windows, or the loss is no longer a number.
+        TrainingError: no windows, no time, or the loss is no longer a number.
         ConfigError: the checkpoint is damaged or of another run.
+        KeyboardInterrupt: `given.is_stopped` said so; the state is kept.
     """
+    given = given or Conditions()
     if not len(learn):
         raise TrainingError(
             "no window to learn from: the clips have no labels, or no pose in them. Check the clip set."
         )
-    run = _begin(model, learn, recipe)
-    kept = read_checkpoint(checkpoint, fingerprint=fingerprint) if resume and checkpoint else None
-    if kept:
-        _restore(run, kept)
-        log.info("training resumed step=%d of=%d", run.step, run.n_steps)
-    meter = _Meter()
-    while run.step < run.n_steps and not _out_of_patience(run, recipe) and not _too_late(run, meter, deadline_s):
-        epoch, at = divmod(run.step, run.steps_per_epoch)
-        order = _draw_order(learn, recipe, seed=seed, epoch=epoch)
-        for batch in np.array_split(order, run.steps_per_epoch)[at:]:
-            _step(run, learn, batch, recipe, meter, seed=seed)
-            if deadline_s is not None and meter.n_steps == STEPS_TO_TIME:
-                run.check_s = run.check_s or FORWARD_SHARE * meter.step_s * len(check) / recipe.batch_size
-                _plan(run, deadline_s - time.monotonic(), meter.step_s)
-            report(_progress(run, meter))
-            if run.step >= run.n_steps or _too_late(run, meter, deadline_s):
-                break
-        began_s = time.monotonic()
-        _end_pass(run, check, meter, recipe, epoch=epoch + 1)
-        run.check_s = time.monotonic() - began_s
-        if checkpoint:
-            write_checkpoint(checkpoint, _checkpoint(run, fingerprint))
-        if deadline_s is not None:
-            _plan(run, deadline_s - time.monotonic(), meter.step_s)
-        report(_progress(run, meter))
+    run = _begin(network, learn, check, recipe, seed=seed, kind=kind or recipe.inputs[0], given=given, tuning=tuning)
+    if given.resume and given.checkpoint:
+        kept = read_checkpoint(given.checkpoint, fingerprint=given.fingerprint)
+        if kept:
+            restore_run(run, kept)
+        if len({*given.workers.gather(run.schedule.step)}) > 1:
+            raise TrainingError(
+                "the processes read different states to go on from. Put --out on a disk that all share."
+            )
+            log.info("training resumed stream=%d step=%d", given.stream + 1, run.schedule.step)
+    while not run.schedule.is_over:
+        _one_pass(run)
+        if _is_out_of_patience(run):
+            run.schedule.n_passes = run.schedule.n_done
+            save_run(run)
     if not run.best:
         raise TrainingError("the time limit leaves no time for a single step. Give more minutes.")
-    return Fit(run.best, run.best_epoch, run.history, meter.windows_per_s)
+    return Fit(
+        state={name: value.cpu() for name, value in run.best.items()},
+        epoch=run.best_epoch,
+        history=run.history,
+        logits=run.best_logits.cpu().numpy().astype(np.float32),
+        windows_per_s=run.meter.windows_per_s,
+    )
 
 
-def _begin(model: STGCN, learn: WindowSet, recipe: Recipe) -> _Run:
+def _begin(
+    network: STGCN,
+    learn: WindowSet,
+    check: WindowSet,
+    recipe: Recipe,
+    *,
+    seed: int,
+    kind: str,
+    given: Conditions,
+    tuning: Tuning,
+) -> Run:
+    network.to(given.device.where)
     n_windows = recipe.windows_per_epoch or len(learn)
-    steps_per_epoch = max(1, round(n_windows / recipe.batch_size))
-    weights = [each for each in model.parameters() if each.ndim == 2 or each.ndim == 4]
-    others = [each for each in model.parameters() if not (each.ndim == 2 or each.ndim == 4)]  # norms, biases, edges
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimiser: torch.optim.Optimizer
+    schedule = Schedule.of(pass_steps=max(1, round(n_windows / recipe.batch_size)), n_passes=recipe.epochs)
+    forward: nn.Module = network
+    if given.workers.size > 1:
+        on_gpu = given.device.where.type == "cuda"
+        forward = nn.parallel.DistributedDataParallel(network, device_ids=[given.device.where] if on_gpu else None)
+    return Run(
+        network=network,
+        forward=forward,
+        kind=kind,
+        learn=learn,
+        check=check,
+        recipe=recipe,
+        seed=(seed, given.stream),
+        given=given,
+        tuning=tuning,
+        optimiser=_optimiser(network, recipe, tuning),
+        schedule=schedule,
+        saved_s=time.monotonic(),
+    )
+
+
+def _optimiser(network: STGCN, recipe: Recipe, tuning: Tuning) -> torch.optim.Optimizer:
+    groups = []
+    for is_taken in (False, True):
+        chosen = [each for name, each in network.named_parameters() if (name in tuning.taken) == is_taken]
+        matrices = [each for each in chosen if each.ndim in (2, 4)]
+        others = [each for each in chosen if each.ndim not in (2, 4)]  # norms, biases, edges
+        for parameters, decay in ((matrices, recipe.weight_decay), (others, 0.0)):
+            if parameters:
+                groups.append({"params": parameters, "weight_decay": decay, "is_taken": is_taken})
     if recipe.optimiser == "sgd":
-        optimiser = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
-    else:
-        optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate)
-    return _Run(model, optimiser, steps_per_epoch, steps_per_epoch * recipe.epochs)
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
-def _too_late(run: _Run, meter: _Meter, deadline_s: float | None) -> bool:
-    """Say whether another step would leave no time for the validation at the end and the one for the card."""
-    return deadline_s is not None and time.monotonic() + meter.step_s + 2 * run.check_s > deadline_s
+def _one_pass(run: Run) -> None:
+    """Go through a pass, or what is left of it after a resumption, and judge what came of it."""
+    schedule, given = run.schedule, run.given
+    began_s = time.perf_counter()
+    for batch in _batches(run):
+        if given.deadline_s is not None and _fit_into_time(run) and schedule.pass_is_over:
+            break
+        loss, top1 = _learn(run, batch)
+        is_stopped = _take_step(run, loss, batch)
+        took_s = time.perf_counter() - began_s
+        run.meter.add(loss=loss, top1=top1, n_windows=batch.n_windows, took_s=given.workers.largest([took_s])[0])
+        given.report(progress_of(run))
+        if is_stopped:
+            save_run(run)
+            raise KeyboardInterrupt
+        if schedule.pass_is_over:
+            break
+        if given.workers.largest([time.monotonic() - run.saved_s])[0] > CHECKPOINT_EVERY_S:
+            save_run(run)
+        began_s = time.perf_counter()
+    if not schedule.at:  # no time was left for a single step of this pass
+        schedule.n_passes = schedule.n_done
+        return
+    _end_pass(run)
+    save_run(run)
+    given.report(progress_of(run, is_pass_end=True))
 
 
-def _out_of_patience(run: _Run, recipe: Recipe) -> bool:
-    return recipe.patience > 0 and len(run.history) - run.best_epoch >= recipe.patience
+def _batches(run: Run) -> Iterator[Batch]:
+    """Give the batches of the pass that are still to be learnt from."""
+    schedule, given, recipe = run.schedule, run.given, run.recipe
+    rng = np.random.default_rng([*run.seed, 0, schedule.n_done])
+    plan = plan_batches(run.learn, draw_order(run.learn, recipe, rng=rng), batch_size=recipe.batch_size, rng=rng)
+    if schedule.this_pass == schedule.pass_steps:
+        schedule.pass_steps = schedule.this_pass = len(plan)
+    first = schedule.step - schedule.at
+
+    def make(number: int) -> Batch:
+        seed = (*run.seed, 1, first + number)
+        return make_batch(run.learn, plan[number], recipe, seed=seed, workers=given.workers, device=given.device.where)
+
+    numbers = range(schedule.at, len(plan))
+    if given.device.where.type != "cuda":
+        yield from map(make, numbers)
+        return
+    with ThreadPoolExecutor(max_workers=PREFETCHED, thread_name_prefix="batches") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > PREFETCHED:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def _plan(run: _Run, left_s: float, step_s: float) -> None:
-    """Cut the plan to the time left; it never grows."""
-    spread_s = step_s + run.check_s / run.steps_per_epoch  # a step and its part of the validations
-    affordable = run.step + max(int((left_s - 2 * run.check_s) / max(spread_s, 1e-6)), 0)
-    if affordable < run.n_steps:
-        log.info("training plan cut to the time limit steps=%d before=%d", affordable, run.n_steps)
-        run.n_steps = max(affordable, run.step)
-
-
-def _draw_order(learn: WindowSet, recipe: Recipe, *, seed: int, epoch: int) -> IntArray:
-    """Draw the windows of one pass: labels and sources balanced as told, windows as evenly as that allows."""
-    rng = np.random.default_rng([seed, epoch])
-    counts = np.bincount(learn.labels, minlength=len(learn.names))
-    weights = counts[learn.labels].astype(np.float64) ** -recipe.balance
-    sources = learn.sources()
-    weights *= np.bincount(sources)[sources].astype(np.float64) ** -recipe.source_balance
-    n_windows = recipe.windows_per_epoch or len(learn)
-    edges = np.cumsum(weights[shuffled := rng.permutation(len(learn))] / weights.sum()) * n_windows
-    picks = np.searchsorted(edges, np.arange(n_windows) + rng.uniform(), side="right")
-    return rng.permutation(shuffled[np.minimum(picks, len(learn) - 1)])
-
-
-def _learning_rate(run: _Run, recipe: Recipe) -> float:
-    warm_up = min(recipe.warm_up_epochs * run.steps_per_epoch, run.n_steps / 4)
-    if run.step < warm_up:
-        return recipe.learning_rate * (run.step + 1) / warm_up
-    share = (run.step - warm_up) / max(run.n_steps - warm_up, 1)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
-def _step(run: _Run, learn: WindowSet, batch: IntArray, recipe: Recipe, meter: _Meter, *, seed: int) -> None:
-    start_s = time.perf_counter()
-    rng = np.random.default_rng([seed, 1, run.step])
-    torch.manual_seed(int(rng.integers(2**62)))  # dropout
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    packed = learn.draw(batch, rng=rng)
-    owner = torch.from_numpy(packed.owner)
-    joints = augment(torch.from_numpy(packed.joints), recipe, generator, owner=owner)
-    labels = torch.from_numpy(learn.labels[batch])
-
-    run.model.train()
-    _forget_first_statistics(run.model, step=run.step)
-    logits = pool_people(run.model(features(joints, layout_name=recipe.layout)), owner)  # (B, K)
-    loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+def _learn(run: Run, batch: Batch) -> tuple[float, float]:
+    """Find what a batch teaches; give its loss and accuracy. The weights are not changed yet."""
+    torch.manual_seed(batch.seed)  # dropout
+    run.network.train()
+    _forget_first_statistics(run.network, step=run.schedule.step)
+    x = features(batch.joints, layout_name=run.network.config.layout, kind=run.kind)  # (P, T, V, C)
+    with run.given.device.autocast():
+        logits = run.forward(x)  # (P, K)
+    logits = logits.float() if batch.owner is None else pool_people(logits.float(), batch.owner)  # (B, K)
+    losses = F.cross_entropy(logits, batch.targets, label_smoothing=run.recipe.label_smoothing, reduction="none")
+    loss = (losses * batch.weights).sum() * (run.given.workers.size / batch.n_windows)  # so that their mean is all's
     value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(_not_finite(run, learn, batch, value))
     run.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.gradient_norm)
+    top1 = float((logits.argmax(dim=1) == batch.labels).float().mean())
+    return value, top1
+
+
+def _take_step(run: Run, loss: float, batch: Batch) -> bool:
+    """Take the step that all processes have computed; say whether one of them was told to stop.
+
+    Raises:
+        TrainingError: the loss of one of them is no number.
+    """
+    given = run.given
+    is_bad, is_stopped = given.workers.largest([not math.isfinite(loss), given.is_stopped()])
+    if is_bad:
+        mine = None if math.isfinite(loss) else _not_finite(run, batch, loss)
+        raise TrainingError(next(text for text in given.workers.gather(mine) if text))
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), run.recipe.gradient_norm)
+    rate = run.recipe.learning_rate * run.schedule.rate(warm_up_passes=run.recipe.warm_up_epochs)
+    rests = run.schedule.phase < run.tuning.rest
     for group in run.optimiser.param_groups:
-        group["lr"] = _learning_rate(run, recipe)
+        group["lr"] = rate * ((0.0 if rests else run.tuning.rate) if group["is_taken"] else 1.0)
     run.optimiser.step()
-    run.step += 1
-    if recipe.ema_decay:
-        _update_mean(run, recipe.ema_decay)
-    top1 = float((logits.argmax(dim=1) == labels).float().mean())
-    meter.add(loss=value, top1=top1, n_windows=len(batch), took_s=time.perf_counter() - start_s)
+    run.schedule.step_done()
+    if run.recipe.ema_decay:
+        _update_mean(run)
+    return bool(is_stopped)
 
 
-def _forget_first_statistics(model: STGCN, *, step: int) -> None:
+def _forget_first_statistics(network: STGCN, *, step: int) -> None:
     """Let the norms' running statistics be plain means at first.
 
     They begin at a variance of one, while a still joint's is a thousandth of that: with torch's usual memory a short
     run ends with statistics that are mostly this beginning.
     """
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm1d):
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
             module.momentum = max(NORM_MEMORY, 1 / (step + 1))
 
 
-def _not_finite(run: _Run, learn: WindowSet, batch: IntArray, value: float) -> str:
-    clips = sorted({learn.clip_ids[clip] for clip in learn.clip[batch]})
+def _not_finite(run: Run, batch: Batch, value: float) -> str:
+    clips = sorted({run.learn.clip_ids[clip] for clip in run.learn.clip[batch.indices]})
     return (
-        f"the loss became {value} in pass {run.step // run.steps_per_epoch + 1}, step {run.step + 1}, with windows of "
+        f"the loss became {value} in pass {run.schedule.n_done + 1}, step {run.schedule.step + 1}, with windows of "
         f"{', '.join(clips[:5])}{' and others' if len(clips) > 5 else ''}. Lower learning_rate, or look at these clips."
     )
 
 
-def _update_mean(run: _Run, decay: float) -> None:
-    state = run.model.state_dict()
+def _update_mean(run: Run) -> None:
+    state = run.network.state_dict()
     if not run.mean:
         run.mean = {name: value.detach().clone() for name, value in state.items()}
-    decay = min(decay, (1 + run.step) / (10 + run.step))  # short memory at first
+    step = run.schedule.step
+    decay = min(run.recipe.ema_decay, (1 + step) / (10 + step))  # short memory at first
     for name, value in state.items():
         if value.is_floating_point():
             run.mean[name].lerp_(value.detach(), 1 - decay)
@@ -315,74 +280,58 @@ def _update_mean(run: _Run, decay: float) -> None:
             run.mean[name].copy_(value)
 
 
-def _end_pass(run: _Run, check: WindowSet, meter: _Meter, recipe: Recipe, *, epoch: int) -> None:
-    state = run.mean or {name: value.detach().clone() for name, value in run.model.state_dict().items()}
-    score = float(epoch)
-    if len(check):
-        own = {name: value.detach().clone() for name, value in run.model.state_dict().items()}
-        run.model.load_state_dict(state)
-        scores = score_windows(run.model, check)
-        run.model.load_state_dict(own)
-        if not np.isfinite(scores).all():
+def _fit_into_time(run: Run) -> bool:
+    """Fit the plan into the time left, once the time of a step is known; say whether it changed."""
+    given, schedule = run.given, run.schedule
+    assert given.deadline_s is not None
+    elapsed, step_s = given.workers.largest([time.monotonic() - given.deadline_s, run.meter.step_s])
+    if run.meter.n_timed < STEPS_TO_TIME and -elapsed > 2 * STEPS_TO_TIME * step_s:
+        return False
+    guess_s = FORWARD_SHARE * step_s * len(run.check) / run.recipe.batch_size
+    before = schedule.n_passes
+    changed = schedule.fit_into(-elapsed, step_s=step_s, check_s=run.check_s or guess_s)
+    if schedule.n_passes < before:
+        log.info("training plan cut to the time limit passes=%d before=%d", schedule.n_passes, before)
+    return changed
+
+
+def _end_pass(run: Run) -> None:
+    """Judge what came of a pass, and keep it if it is the best so far."""
+    run.given.workers.take_over([*run.network.state_dict().values(), *run.mean.values()])
+    state = run.mean or {name: value.detach().clone() for name, value in run.network.state_dict().items()}
+    epoch = run.schedule.n_done + 1
+    score, logits = float(epoch), torch.zeros((0, run.network.config.n_classes))
+    if len(run.check):
+        began_s = time.monotonic()
+        logits = torch.from_numpy(_check_logits(run, state))
+        if not logits.isfinite().all():
             raise TrainingError(f"the weights are no longer numbers after pass {epoch}. Lower learning_rate.")
-        run.check = score_metrics(scores, check.labels, names=check.names)
-        score = float(run.check["macro_f1"])
+        run.figures = score_metrics(torch.softmax(logits, dim=1).numpy(), run.check.labels, names=run.check.names)
+        score = float(run.figures["macro_f1"])
+        (run.check_s,) = run.given.workers.largest([time.monotonic() - began_s])
     run.history.append(
-        {"epoch": epoch, "loss": meter.loss, "train_top1": meter.top1}
-        | ({name: run.check[name] for name in ("top1", "macro_f1", "ece")} if run.check else {})
+        {"epoch": epoch, "loss": run.meter.loss, "train_top1": run.meter.top1}
+        | ({name: run.figures[name] for name in ("top1", "macro_f1", "ece")} if run.figures else {})
     )
-    log.info("training pass=%d loss=%.3f top1=%.3f validation_f1=%s", epoch, meter.loss, meter.top1, score)
-    if score >= run.best_score:
-        run.best_score, run.best_epoch = score, len(run.history)
+    log.info("training pass=%d loss=%.3f top1=%.3f validation_f1=%s", epoch, run.meter.loss, run.meter.top1, score)
+    if score > run.best_score:
+        run.risen_epoch = epoch
+    if score >= run.best_score:  # of passes as good as each other the later one has seen more
+        run.best_score, run.best_epoch, run.best_logits = score, epoch, logits
         run.best = {name: value.clone() for name, value in state.items()}
+    run.schedule.pass_done()
 
 
-def score_windows(model: STGCN | Streams, windows: WindowSet) -> npt.NDArray[np.float32]:
-    """Give the probabilities (N, K) of windows, in their order."""
-    model.eval()
-    streams = as_streams(model)
-    parts: list[Tensor] = []
-    with torch.inference_mode():
-        for begin in range(0, len(windows), EVALUATION_BATCH):
-            indices = np.arange(begin, min(begin + EVALUATION_BATCH, len(windows)))
-            packed = windows.draw(indices)
-            parts.append(streams.scores(torch.from_numpy(packed.joints), torch.from_numpy(packed.owner)))
-    if not parts:
-        return np.zeros((0, len(windows.names)), dtype=np.float32)
-    scores: npt.NDArray[np.float32] = torch.cat(parts).numpy()
-    return scores
+def _check_logits(run: Run, state: State) -> Logits:
+    """Give the answers of these weights to the validation part; each process judges a part of it."""
+    own = {name: value.detach().clone() for name, value in run.network.state_dict().items()}
+    run.network.load_state_dict(state)
+    rank, size = run.given.workers.rank, run.given.workers.size
+    parts = np.array_split(np.arange(len(run.check)), size)
+    mine = stream_logits(run.network, run.check, parts[rank], kind=run.kind, device=run.given.device)
+    run.network.load_state_dict(own)
+    return np.concatenate(run.given.workers.gather(mine))
 
 
-def _progress(run: _Run, meter: _Meter) -> Progress:
-    return Progress(
-        step=run.step,
-        n_steps=run.n_steps,
-        epoch=min(run.step // run.steps_per_epoch + 1, math.ceil(run.n_steps / run.steps_per_epoch)),
-        n_epochs=math.ceil(run.n_steps / run.steps_per_epoch),
-        loss=meter.loss,
-        top1=meter.top1,
-        check=run.check,
-        windows_per_s=meter.windows_per_s,
-        left_s=(run.n_steps - run.step) * meter.step_s,
-    )
-
-
-def _checkpoint(run: _Run, fingerprint: str) -> Checkpoint:
-    facts = {
-        "fingerprint": fingerprint,
-        "step": run.step,
-        "n_steps": run.n_steps,
-        "best_score": run.best_score,
-        "best_epoch": run.best_epoch,
-        "history": run.history,
-    }
-    return Checkpoint(dict(run.model.state_dict()), run.best, run.mean, optimiser_state(run.optimiser), facts)
-
-
-def _restore(run: _Run, kept: Checkpoint) -> None:
-    run.model.load_state_dict(kept.model)
-    restore_optimiser(run.optimiser, kept.optimiser)
-    run.best, run.mean = dict(kept.best), dict(kept.mean)
-    run.step, run.n_steps = int(kept.facts["step"]), int(kept.facts["n_steps"])
-    run.best_score, run.best_epoch = float(kept.facts["best_score"]), int(kept.facts["best_epoch"])
-    run.history = list(kept.facts["history"])
+def _is_out_of_patience(run: Run) -> bool:
+    return 0 < run.recipe.patience <= len(run.history) - run.risen_epoch

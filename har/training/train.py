@@ -5,49 +5,41 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import psutil
 import torch
-import torch.nn.functional as F
 
 from har.clips import Clip
-from har.errors import ConfigError, TrainingError
-from har.models.bundle import Bundle, load_bundle, save_bundle
+from har.errors import TrainingError
+from har.models.bundle import Bundle, load_bundle
 from har.models.bundle_files import refuse_existing
+from har.models.inputs import n_channels
 from har.models.stgcn import STGCN, STGCNConfig
-from har.records import FloatArray
-from har.training.card import write_card
-from har.training.dataset import WindowSet, cut_windows, label_names
-from har.training.evaluate import judge
-from har.training.loop import Fit, Progress, fit, score_windows
-from har.training.recipe import Recipe
+from har.training.checkpoint import require_space
+from har.training.conditions import FROM_SCRATCH, Conditions, Fit
+from har.training.dataset import cut_windows, label_names
+from har.training.devices import choose_device
+from har.training.interrupts import heard_after_the_step
+from har.training.job import Data, Job, Machinery, count_windows, data_digest, held_out_by
+from har.training.loop import fit
+from har.training.recipe import RECIPES, Recipe, choose_recipe
 from har.training.risk import fit_risk_part
 from har.training.splits import hold_out, split_clips
+from har.training.transfer import Transfer, recipe_like, take_over
+from har.training.workers import find_workers, joined
+from har.training.writing import bundle_name, write_bundle
 
 log = logging.getLogger(__name__)
 
-N_GOLDEN = 8
 RESERVE_SHARE, RESERVE_MIN_S = 0.03, 5.0
-"""Kept of a time limit for the last evaluation, the golden answers and writing."""
-TEMPERATURES = np.geomspace(0.4, 2.5, 43)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Data:
-    """The clips and windows of a run."""
-
-    learn_clips: list[Clip]
-    check_clips: list[Clip]
-    learn: WindowSet
-    check: WindowSet
+"""Kept of a time limit for weighing the networks, the golden answers and writing."""
+COPIES_KEPT = 16
+"""Times the size of the weights: the state of a run (weights, best, mean, the optimiser's two) while a new one is
+written beside the old, and the bundle."""
 
 
 def train(
@@ -60,153 +52,180 @@ def train(
     name: str | None = None,
     version: str = "1",
     start_from: Path | str | None = None,
-    threads: int | None = None,
-    time_limit_min: float | None = None,
-    resume: bool = False,
     command: str = "",
-    report: Callable[[Progress], None] = lambda progress: None,
+    machinery: Machinery | None = None,
 ) -> Bundle:
     """Train a model on clips and write it as a bundle.
 
-    Its state is kept beside the bundle after every pass, in `.<bundle>.training.safetensors`, until the bundle is
-    written; an interrupted run goes on from there with `resume`.
+    Its state is kept beside the bundle, in the folder `.<bundle>.training`, until the bundle is written; an interrupted
+    run goes on from there with `resume`. Under torchrun all processes train one model, and the first one writes it.
 
     Args:
         clips: a clip set.
         out_bundle: folder of the bundle; must not exist.
-        recipe: how; the defaults if None.
+        recipe: how; if None, that of `start_from`, else the one that suits the clips.
         split: learn from its left side only, see `split_clips`; None learns from all clips.
         seed: of everything random.
         name: of the bundle; made from the folder's name if None.
         version: of the bundle.
-        start_from: a bundle to start from; its network must have the recipe's layout and channels.
-        threads: of torch; left as they are if None.
-        time_limit_min: wall minutes from the start of the process to the bundle on disk; the plan is cut to fit.
-        resume: go on with an interrupted run.
+        start_from: a bundle to take weights over from; it may have other labels, another layout and other inputs.
         command: what was typed, for the card.
-        report: called after every step.
+        machinery: device, time limit, resumption and so on.
 
     Returns:
         The bundle as loaded from disk.
 
     Raises:
-        ConfigError: the split, the recipe or the checkpoint does not fit.
+        ConfigError: the split, the recipe, the device or the checkpoint does not fit.
         ClipError: clips cannot be mapped to the layout.
-        TrainingError: nothing to learn from, no time, or the loss is no longer a number.
+        TrainingError: nothing to learn from, no time, no room, or the loss is no longer a number.
         BundleError: the bundle exists already or cannot be written, or `start_from` does not verify.
+        KeyboardInterrupt: it was stopped; its state is kept.
     """
+    job, data = _prepare(
+        clips, Path(out_bundle), recipe, split=split, seed=seed, start_from=start_from, machinery=machinery
+    )
+    with joined(job.workers, job.device):
+        risk = fit_risk_part(data.clips) if job.workers.is_first else None
+        fits = _train_networks(job, data)
+        cpu_s = sum(job.workers.gather(time.process_time() - job.cpu_began_s))
+        if job.workers.is_first:
+            name = name or bundle_name(job.out)
+            write_bundle(job, data, fits, risk, name=name, version=version, command=command, cpu_s=cpu_s)
+        job.workers.wait()
+    return load_bundle(job.out)
+
+
+def _prepare(
+    clips: Sequence[Clip],
+    out: Path,
+    recipe: Recipe | None,
+    *,
+    split: str | None,
+    seed: int,
+    start_from: Path | str | None,
+    machinery: Machinery | None,
+) -> tuple[Job, Data]:
+    """Find out what is wrong before anything takes long."""
     began_s, cpu_began_s = time.monotonic(), time.process_time()
-    recipe = recipe or Recipe()
-    out_bundle = Path(out_bundle)
-    refuse_existing(out_bundle)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    data = _prepare(clips, recipe, split=split, seed=seed)
-    risk = fit_risk_part([*data.learn_clips, *data.check_clips])
+    machinery, workers = machinery or Machinery(), find_workers()
+    refuse_existing(out)
+    device = choose_device(machinery.device, precision=machinery.precision, local_rank=workers.local_rank)
+    if machinery.threads is not None:
+        torch.set_num_threads(machinery.threads)
     parent = load_bundle(start_from) if start_from is not None else None
-    model = _new_model(recipe, data.learn.names, seed=seed, parent=parent)
-    digest = data_digest([*data.learn_clips, *data.check_clips])
-    checkpoint = out_bundle.parent / f".{out_bundle.name}.training.safetensors"
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    fitted = fit(
-        model,
-        data.learn,
-        data.check,
-        recipe,
-        seed=seed,
-        deadline_s=_deadline_s(time_limit_min),
-        checkpoint=checkpoint,
-        fingerprint=_fingerprint(recipe, digest, split=split, seed=seed, parent=parent),
-        resume=resume,
-        report=report,
-    )
-    model.load_state_dict(fitted.state)
-    scores = score_windows(model, data.check)
-    temperature, scores = _calibrate(model, scores, data.check)
-    metrics = _measure(scores, data, fitted, recipe, split=split, seed=seed)
-    metrics["training"] |= {
-        "temperature": temperature,
-        "wall_min": (time.monotonic() - began_s) / 60,
-        "cpu_min": (time.process_time() - cpu_began_s) / 60,
-    }
-    name = name or bundle_name(out_bundle)
-    created = datetime.now(UTC)
-    bundle = save_bundle(
-        out_bundle,
-        name=name,
-        version=version,
-        model=model.eval(),
-        labels=data.learn.names,
-        rate_hz=recipe.rate_hz,
-        golden_windows=_golden_windows(data.learn),
-        norm=_norm(recipe),
-        metrics=metrics,
-        card=write_card(
-            name=name,
-            version=version,
-            created=created,
-            command=command,
-            clips=[*data.learn_clips, *data.check_clips],
-            n_windows=_count(data.learn),
-            config=model.config,
-            recipe=recipe,
-            metrics=metrics,
-            risk=None if risk is None else risk.meta,
-        ),
-        risk=risk,
-        data_digest=digest,
-        created=created,
-        parent=parent.model_id if parent else None,
-    )
-    checkpoint.unlink(missing_ok=True)
-    log.info("bundle written name=%s labels=%d passes=%d", name, len(data.learn.names), len(fitted.history))
-    return bundle
-
-
-def _prepare(clips: Sequence[Clip], recipe: Recipe, *, split: str | None, seed: int) -> _Data:
     side = list(clips) if split is None else split_clips(clips, split)[0]
     labelled = [clip for clip in side if clip.label or clip.spans]
+    chosen, why = _choose(recipe, labelled, parent)
+    data = _cut(labelled, chosen, seed=seed)
+    job = Job(
+        out=out,
+        recipe=data.learn.recipe,
+        split=split,
+        seed=seed,
+        parent=parent,
+        machinery=machinery,
+        device=device,
+        workers=workers,
+        deadline_s=_deadline_s(machinery.time_limit_min),
+        began_s=began_s,
+        cpu_began_s=cpu_began_s,
+    )
+    job.say(f"recipe: {why}")
+    job.say(
+        f"{len(data.learn)} windows of {len(data.learn_clips)} clips to learn {len(data.learn.names)} labels from, "
+        f"{len(data.check)} of {len(data.check_clips)} to choose the pass by ({held_out_by(data)}); on {device}"
+        + (f", {workers.size} processes" if workers.size > 1 else "")
+    )
+    return job, data
+
+
+def _choose(recipe: Recipe | None, clips: Sequence[Clip], parent: Bundle | None) -> tuple[Recipe, str]:
+    """Settle the recipe, and say why this one."""
+    if recipe is not None:
+        return recipe, "as given"
+    if parent is not None:
+        return recipe_like(parent), f"that of {parent.model_id}, so that the result runs where it runs"
+    choice = choose_recipe(clips)
+    return RECIPES[choice.name], f"{choice.name} ({choice.why})"
+
+
+def _cut(labelled: list[Clip], recipe: Recipe, *, seed: int) -> Data:
     names = label_names(labelled)
     if len(names) < 2:
         raise TrainingError(
             f"the clips to learn from hold {len(names)} label(s). Give at least two, in `label` or `spans`."
         )
+    recipe = recipe.resolved(labelled)
     learn_clips, check_clips = hold_out(labelled, share=recipe.validation_share, seed=seed)
     learn, check = (cut_windows(part, recipe, names=names) for part in (learn_clips, check_clips))
-    counts = _count(learn) if len(learn) else {}
+    counts = count_windows(learn) if len(learn) else {}
     if missing := sorted(label for label in names if not counts.get(label)):
         raise TrainingError(
             f"no window to learn {', '.join(missing)} from: their spans lie outside the clips or show no pose. "
             "Give clips that show them, or take the labels out."
         )
     log.info("windows cut learn=%d validation=%d labels=%d", len(learn), len(check), len(names))
-    return _Data(learn_clips, check_clips, learn, check)
+    return Data(learn_clips, check_clips, learn, check, data_digest([*learn_clips, *check_clips]))
 
 
-def _new_model(recipe: Recipe, names: Sequence[str], *, seed: int, parent: Bundle | None) -> STGCN:
-    torch.manual_seed(seed)
-    model = STGCN(
+def _train_networks(job: Job, data: Data) -> list[tuple[STGCN, Fit]]:
+    """Train one network after another, each for its share of the time that is left."""
+    networks = [_new_network(job, data, number) for number in range(len(job.recipe.inputs))]
+    n_bytes = sum(4 * each.numel() for network, _ in networks for each in network.parameters())
+    require_space(job.out.parent, COPIES_KEPT * n_bytes)
+    if job.checkpoints.exists() and not job.machinery.resume:
+        job.say("the state of an unfinished run is there; it will be overwritten, since --resume was not given")
+    fits = []
+    with heard_after_the_step() if job.workers.size == 1 else nullcontext(lambda: False) as is_stopped:
+        for number, (network, transfer) in enumerate(networks):
+            given = Conditions(
+                device=job.device,
+                workers=job.workers,
+                deadline_s=_share_of_time(job.deadline_s, n_left=len(networks) - number),
+                checkpoint=job.checkpoints / f"network-{number + 1}.safetensors",
+                fingerprint=_fingerprint(job, data),
+                resume=job.machinery.resume,
+                report=job.machinery.report if job.workers.is_first else lambda progress: None,
+                is_stopped=is_stopped,
+                stream=number,
+                n_streams=len(networks),
+            )
+            kind, tuning = job.recipe.inputs[number], transfer.tuning if transfer else FROM_SCRATCH
+            found = fit(
+                network, data.learn, data.check, job.recipe, seed=job.seed, kind=kind, given=given, tuning=tuning
+            )
+            network.cpu().load_state_dict(found.state)
+            fits.append((network, found))
+    return fits
+
+
+def _new_network(job: Job, data: Data, number: int) -> tuple[STGCN, Transfer | None]:
+    recipe, kind = job.recipe, job.recipe.inputs[number]
+    torch.manual_seed(job.seed + number)
+    network = STGCN(
         STGCNConfig(
-            n_classes=len(names),
+            n_classes=len(data.learn.names),
             layout=recipe.layout,
+            in_channels=n_channels(kind, dims=recipe.dims),
             channels=tuple(width for width in recipe.channels for _ in range(3)),
+            look_ahead=recipe.ahead,
+            free_edges=recipe.free_edges,
+            graph_residual=recipe.graph_residual,
             dropout=recipe.dropout,
             pool_last=recipe.pool_last,
         )
     )
-    if parent is None:
-        return model
-    state = parent.model.networks[0].state_dict()
-    own = model.state_dict()
-    if list(parent.labels) != list(names):  # other answers: keep the body, learn a new head
-        state |= {key: own[key] for key in own if key.startswith("head.")}
-    if {key: value.shape for key, value in state.items()} != {key: value.shape for key, value in own.items()}:
-        raise ConfigError(
-            f"{parent.name} has layout {parent.config.layout} and channels {parent.config.channels[::3]}; the recipe "
-            f"asks for {recipe.layout} and {recipe.channels}. Start from another bundle, or change the recipe."
-        )
-    model.load_state_dict(state)
-    return model
+    if job.parent is None:
+        return network, None
+    transfer = take_over(network, kind, data.learn.names, job.parent)
+    job.say(transfer.line)
+    return network, transfer
+
+
+def _share_of_time(deadline_s: float | None, *, n_left: int) -> float | None:
+    now_s = time.monotonic()
+    return None if deadline_s is None else now_s + (deadline_s - now_s) / n_left
 
 
 def _deadline_s(time_limit_min: float | None) -> float | None:
@@ -217,91 +236,7 @@ def _deadline_s(time_limit_min: float | None) -> float | None:
     return time.monotonic() + limit_s - spent_s - max(RESERVE_MIN_S, RESERVE_SHARE * limit_s)
 
 
-def data_digest(clips: Sequence[Clip]) -> str:
-    """Give the sha256 of what clips hold: joints, times and labels."""
-    digest = hashlib.sha256()
-    for clip in sorted(clips, key=lambda each: each.id):
-        facts = [clip.id, clip.label, clip.danger, clip.spans, clip.layout, clip.units, clip.up, clip.joints.shape]
-        digest.update(json.dumps(facts).encode())
-        digest.update(np.ascontiguousarray(clip.joints).tobytes())
-        digest.update(np.ascontiguousarray(clip.time_s).tobytes())
-    return digest.hexdigest()
-
-
-def _fingerprint(recipe: Recipe, digest: str, *, split: str | None, seed: int, parent: Bundle | None) -> str:
-    facts = [recipe.as_dict(), digest, split, seed, parent.sha256 if parent else None]
+def _fingerprint(job: Job, data: Data) -> str:
+    parent = job.parent.sha256 if job.parent else None
+    facts = [job.recipe.as_dict(), data.digest, job.split, job.seed, parent, job.workers.size]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _calibrate(model: STGCN, scores: FloatArray, check: WindowSet) -> tuple[float, FloatArray]:
-    """Make confidence honest: divide the logits by the temperature that fits the validation part (Guo et al. 2017).
-
-    The temperature goes into the weights of the last layer, so nobody who uses the model need know of it.
-
-    Args:
-        model: changed in place.
-        scores: (N, K) its probabilities on the validation part.
-        check: the validation part; too small a one changes nothing.
-
-    Returns:
-        The temperature, and the probabilities it makes of the scores.
-    """
-    if len(check) < 50:
-        return 1.0, scores
-    logits = torch.log(torch.from_numpy(scores).clamp_min(1e-12))
-    labels = torch.from_numpy(check.labels)
-    losses = [float(F.cross_entropy(logits / float(each), labels)) for each in TEMPERATURES]
-    temperature = float(TEMPERATURES[int(np.argmin(losses))])
-    with torch.no_grad():
-        model.head.weight.div_(temperature)
-        model.head.bias.div_(temperature)
-    return temperature, torch.softmax(logits / temperature, dim=1).numpy()
-
-
-def _measure(
-    scores: FloatArray, data: _Data, fitted: Fit, recipe: Recipe, *, split: str | None, seed: int
-) -> dict[str, Any]:
-    validation = judge(scores, data.check) if len(data.check) else None
-    subjects = {clip.subject for clip in data.check_clips}
-    by_subject = bool(subjects) and not subjects & {clip.subject for clip in data.learn_clips}
-    return {
-        "validation": validation,
-        "held_out_by": "nothing held out" if validation is None else "subject" if by_subject else "clip",
-        "split": split,
-        "seed": seed,
-        "recipe": recipe.as_dict(),
-        "training": {
-            "clips": len(data.learn_clips),
-            "windows": len(data.learn),
-            "epochs": len(fitted.history),
-            "chosen_epoch": fitted.epoch,
-            "windows_per_s": fitted.windows_per_s,
-            "history": fitted.history,
-        },
-    }
-
-
-def _count(windows: WindowSet) -> dict[str, int]:
-    counts = np.bincount(windows.labels, minlength=len(windows.names))
-    return {name: int(n) for name, n in zip(windows.names, counts, strict=True)}
-
-
-def _golden_windows(windows: WindowSet) -> FloatArray:
-    """Give up to eight windows of different labels."""
-    _, first = np.unique(windows.labels, return_index=True)
-    packed = windows.draw(first[:N_GOLDEN].astype(np.int64))
-    return packed.joints[np.unique(packed.owner, return_index=True)[1]]  # the first person of each
-
-
-def _norm(recipe: Recipe) -> Mapping[str, Any]:
-    return {
-        "scheme": "har.windows.normalise 1",
-        "max_gap_s": recipe.max_gap_s,
-        "min_pose_share": recipe.min_pose_share,
-        "label_delay_s": recipe.label_delay_s,
-    }
-
-
-def bundle_name(path: Path) -> str:
-    """Make a bundle's name of its folder's."""
-    return re.sub(r"[^a-z0-9._-]+", "-", path.name.lower()).strip("-._")[:63] or "model"

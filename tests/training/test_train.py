@@ -21,11 +21,15 @@ from har.clips import Clip
 from har.errors import BundleError, ClipError, ConfigError, TrainingError
 from har.models.bundle import Bundle, load_bundle
 from har.models.stgcn import STGCN, STGCNConfig
+from har.training.answers import score_windows
+from har.training.conditions import Progress
 from har.training.dataset import WindowSet, cut_windows, label_names
 from har.training.evaluate import evaluate
-from har.training.loop import Progress, fit, score_windows
+from har.training.job import Machinery
+from har.training.loop import fit
 from har.training.recipe import Recipe
-from har.training.train import bundle_name, train
+from har.training.train import train
+from har.training.writing import bundle_name
 from tests.training.builders import clip_set, moving_clip
 
 TINY = Recipe(n_frames=16, channels=(8, 8, 8), epochs=3, batch_size=8, pool_last=0, dropout=0.1, validation_share=0.25)
@@ -113,10 +117,13 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, changes
     whole = train(clips, out_bundle=tmp_path / "whole", recipe=recipe)
 
     with pytest.raises(InterruptedRunError):
-        train(clips, out_bundle=tmp_path / "model", recipe=recipe, report=stop_at(5))
+        train(clips, out_bundle=tmp_path / "model", recipe=recipe, machinery=Machinery(report=stop_at(5)))
     steps: list[int] = []
     resumed = train(
-        clips, out_bundle=tmp_path / "model", recipe=recipe, resume=True, report=lambda p: steps.append(p.step)
+        clips,
+        out_bundle=tmp_path / "model",
+        recipe=recipe,
+        machinery=Machinery(resume=True, report=lambda p: steps.append(p.step)),
     )
 
     assert steps[0] > 1
@@ -130,6 +137,7 @@ import os, signal, sys
 import torch
 from pathlib import Path
 from har.training.recipe import Recipe
+from har.training.job import Machinery
 from har.training.train import train
 from tests.training.builders import clip_set
 from tests.training.test_train import TINY
@@ -137,7 +145,7 @@ torch.set_num_threads(1)
 def tell(progress):
     if progress.step == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-train(clip_set(n_subjects=5), out_bundle=Path(sys.argv[1]), recipe=TINY, report=tell)
+train(clip_set(n_subjects=5), out_bundle=Path(sys.argv[1]), recipe=TINY, machinery=Machinery(report=tell))
 """
 
 
@@ -154,20 +162,20 @@ def test_a_run_killed_outright_is_resumed_to_the_same_end(tmp_path: Path) -> Non
 
     assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "model").exists()
-    resumed = train(clips, out_bundle=tmp_path / "model", recipe=TINY, resume=True)
+    resumed = train(clips, out_bundle=tmp_path / "model", recipe=TINY, machinery=Machinery(resume=True))
     assert same_weights(resumed, train(clips, out_bundle=tmp_path / "whole", recipe=TINY))
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     clips = clip_set()
     with pytest.raises(InterruptedRunError):
-        train(clips, out_bundle=tmp_path / "model", recipe=TINY, report=stop_at(3))
+        train(clips, out_bundle=tmp_path / "model", recipe=TINY, machinery=Machinery(report=stop_at(3)))
 
     with pytest.raises(ConfigError, match="another recipe"):
-        train(clips, out_bundle=tmp_path / "model", recipe=replace(TINY, noise=0.5), resume=True)
-    (tmp_path / ".model.training.safetensors").write_bytes(b"12345678{}")
+        train(clips, out_bundle=tmp_path / "model", recipe=replace(TINY, noise=0.5), machinery=Machinery(resume=True))
+    (tmp_path / ".model.training" / "network-1.safetensors").write_bytes(b"12345678{}")
     with pytest.raises(ConfigError, match="damaged checkpoint"):
-        train(clips, out_bundle=tmp_path / "model", recipe=TINY, resume=True)
+        train(clips, out_bundle=tmp_path / "model", recipe=TINY, machinery=Machinery(resume=True))
 
 
 def test_a_time_limit_is_kept_and_still_gives_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +185,7 @@ def test_a_time_limit_is_kept_and_still_gives_a_bundle(tmp_path: Path, monkeypat
     monkeypatch.setattr(psutil.Process, "create_time", lambda process: started_at)
 
     began_s = time.monotonic()
-    bundle = train(clips, out_bundle=tmp_path / "model", recipe=recipe, time_limit_min=12 / 60)
+    bundle = train(clips, out_bundle=tmp_path / "model", recipe=recipe, machinery=Machinery(time_limit_min=12 / 60))
 
     assert time.monotonic() - began_s < 12
     assert bundle.metrics["training"]["epochs"] < 10_000
@@ -185,7 +193,7 @@ def test_a_time_limit_is_kept_and_still_gives_a_bundle(tmp_path: Path, monkeypat
 
 def test_a_time_limit_that_is_over_says_so(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="time limit"):
-        train(clip_set(), out_bundle=tmp_path / "model", recipe=TINY, time_limit_min=0.001)
+        train(clip_set(), out_bundle=tmp_path / "model", recipe=TINY, machinery=Machinery(time_limit_min=0.001))
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_clips(tmp_path: Path) -> None:
