@@ -37,7 +37,7 @@ def test_simulated_clips_become_a_bundle_that_verifies_and_is_measured(tmp_path:
     scores = json.loads(judged.stdout)
     assert 0.0 <= scores["top1"] <= scores["top5"] <= 1.0
     assert sum(map(sum, scores["confusion"]["matrix"])) == scores["n"] > 0
-    assert json.loads((tmp_path / "report" / "scores.json").read_text()) == scores
+    assert json.loads((tmp_path / "report" / "report.json").read_text()) == scores
     assert again.returncode == 2
     assert "never changes under its name" in again.stderr
 
