@@ -20,9 +20,9 @@ from har.models.bundle import Bundle, load_bundle
 from har.models.shipped import find_bundle
 from har.training.evaluate import evaluate as judge_bundle
 from har.training.evaluate import judged_clips
+from har.training.job import data_digest
 from har.training.report import measure
 from har.training.report.write import check_folder, write_report
-from har.training.train import data_digest
 
 
 def evaluate(bundle: str, clips: Path, *, split: str | None, report: Path | None, json_file: Path | None) -> None:
