@@ -29,12 +29,16 @@ class Actor:
         style: way of moving.
         rng: source of every difference.
         room_m: half the side of the square to stay in when walking.
+        seats: what the person sits and lies on at home; without any, a seat is wherever they sit down.
+        door_m: (2,) where the person goes who leaves the room.
     """
 
     body: Body
     style: Style
     rng: np.random.Generator
     room_m: float = 1.6
+    seats: tuple[Support, ...] = ()
+    door_m: Array | None = None
     ease: Array = field(init=False)
     posture: Array = field(init=False)
     xy: Array = field(init=False)

@@ -302,7 +302,8 @@ def _reach_under(actor: Actor) -> None:
 def _in_out(actor: Actor) -> None:
     """Walk far out of the middle, stay away for a moment, come back."""
     way = actor.rng.uniform(-np.pi, np.pi)
-    walk_to(actor, float(OUT_M * np.cos(way)), float(OUT_M * np.sin(way)))
+    out = OUT_M * np.array([np.cos(way), np.sin(way)]) if actor.door_m is None else actor.door_m
+    walk_to(actor, float(out[0]), float(out[1]))
     stand(actor, float(actor.rng.uniform(0.5, 3.0)))
     walk_to(actor, *(float(value) for value in actor.rng.uniform(-0.8, 0.8, 2)))
     stand(actor, float(actor.rng.uniform(0.5, 2.0)))

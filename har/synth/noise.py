@@ -269,6 +269,16 @@ def _jump_to_ghosts(
         score[part] *= rng.uniform(0.4, 0.95)
 
 
+def ghost(rng: np.random.Generator, pose: FloatArray, *, n_frames: int, camera: Camera) -> FloatArray:
+    """Give a pose (T, 17, 3) that stands on a thing and trembles, in the shape of a pose (17, 3) seen before."""
+    xy = pose[:, :2] - np.nanmean(pose[:, :2], axis=0)
+    place = rng.uniform((0.1, 0.3), (0.9, 0.9)) * (camera.width_px, camera.height_px)
+    trembling = rng.normal(0, 0.004 * camera.height_px, (n_frames, *xy.shape))
+    still = xy * rng.uniform(0.3, 0.9) + place + trembling
+    score = np.broadcast_to(pose[:, 2] * rng.uniform(0.4, 0.9), still.shape[:2])
+    return np.concatenate([still, score[..., None]], axis=-1).astype(np.float32)
+
+
 def _lost_frames(
     rng: np.random.Generator, labels: list[str], *, outside: BoolArray, rate_hz: float, weather: Weather
 ) -> BoolArray:

@@ -6,21 +6,56 @@ import numpy as np
 
 from har.synth import postures
 from har.synth.actor import FLOOR_CONTACT, Actor
-from har.synth.body import TRUNK, A, lowest_m, place_points
-from har.synth.motion import RATE_HZ, Support
+from har.synth.body import FEET, TRUNK, A, Array, lowest_m, place_points
+from har.synth.motion import RATE_HZ, SEATS, Support
 from har.synth.postures import set_angles
+from har.synth.upright import face, walk_to
 
 
-def sit_down(actor: Actor, *, quick: bool = False, furniture: str = "chair") -> None:
-    """Sit down on a chair, a sofa or the edge of a bed behind the person; `quick` is dropping into it."""
+def sit_down(actor: Actor, *, quick: bool = False, furniture: str = "chair", place: Support | None = None) -> None:
+    """Sit down on what is behind the person.
+
+    Args:
+        actor: who; at home, they first go to a seat of theirs.
+        quick: whether to drop into it.
+        furniture: one of `motion.SEATS`, or "wheelchair".
+        place: the seat; None for one of the actor's own of that kind, or one that happens to stand there.
+    """
+    place = place or _own_seat(actor, furniture)
+    if place is not None:
+        furniture = place.kind
+        _go_before(actor, place)
     sitting = postures.seated(actor.rng, actor.facing(actor.ease), low=furniture == "sofa")
     lean = actor.facing(actor.posture + 0.45 * (sitting - actor.posture))
     lean[A["pitch"]] = np.deg2rad(actor.rng.uniform(15, 40))
     lean[A["spine_flex"]] += np.deg2rad(12)
     fit_s = 0.32 if quick else 0.75
     angles = actor.move([(actor.seconds(fit_s), lean), (actor.seconds(fit_s), sitting)])
-    actor.act(angles, "sit down")
+    velocity = None if place is None else _onto(actor, angles, place)
+    actor.act(angles, "sit down", velocity=velocity)
     note_seat(actor, furniture)
+
+
+def _own_seat(actor: Actor, furniture: str) -> Support | None:
+    """Give one of the actor's seats at home, of that kind if there is one."""
+    fitting = [seat for seat in actor.seats if seat.kind == furniture] or list(actor.seats)
+    return fitting[actor.rng.integers(len(fitting))] if fitting and furniture in SEATS else None
+
+
+def _go_before(actor: Actor, place: Support) -> None:
+    """Walk to where one stands before sitting down there, and turn the back to the seat."""
+    before_m = 0.24 * actor.body.stature_m
+    x_m, y_m = place.x_m + before_m * np.cos(place.yaw_rad), place.y_m + before_m * np.sin(place.yaw_rad)
+    if np.hypot(x_m - actor.xy[0], y_m - actor.xy[1]) > 0.25:
+        walk_to(actor, float(x_m), float(y_m))
+    face(actor, float(np.rad2deg(place.yaw_rad)))
+
+
+def _onto(actor: Actor, angles: Array, place: Support) -> Array:
+    """Give (T, 2) m/s by which the feet must slide for the pelvis to end on the seat: a few centimetres in all."""
+    feet = place_points(actor.body, angles[[0, -1]])[:, list(FEET), :2].mean(axis=1)
+    missing = np.array([place.x_m, place.y_m]) - actor.xy + (feet[1] - feet[0])
+    return np.repeat(missing[None] * RATE_HZ / len(angles), len(angles), axis=0)
 
 
 def start_seated(actor: Actor, *, furniture: str = "chair") -> None:
