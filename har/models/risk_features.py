@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from graphs.layouts import LAYOUTS
 from har.errors import ShapeError
+from har.models.quantiles import median, quantile
 from har.records import SEEN_SCORE, FloatArray
 
 Array = npt.NDArray[np.float64]
@@ -111,8 +112,8 @@ def trace_body(joints: FloatArray, *, rate_hz: float) -> BodyTrace | None:
     sides = (box[:, 2:] - box[:, :2])[found].max(axis=1)
     lengths = np.hypot(trunk[:, 0], trunk[:, 1])[found]
     lengths = lengths[np.isfinite(lengths)]
-    by_trunk = _TORSO_PER_BODY * float(np.percentile(lengths, 80)) if lengths.size else 0.0
-    body_px = max(float(np.percentile(sides, 90)), by_trunk, 1.0)
+    by_trunk = _TORSO_PER_BODY * quantile(lengths, 0.8) if lengths.size else 0.0
+    body_px = max(quantile(sides, 0.9), by_trunk, 1.0)
     return BodyTrace(found, hip, shoulder, _middle(xy, _HEAD), foot, box, angle, score.mean(axis=1), body_px, rate_hz)
 
 
@@ -149,7 +150,7 @@ def _middle(xy: Array, joints: Sequence[int]) -> Array:
     """Mean of the joints seen, (T, 2); NaN where none is."""
     part = xy[:, joints]
     count = np.isfinite(part[..., 0]).sum(axis=1)
-    total = np.nansum(part, axis=1)
+    total = np.where(np.isfinite(part), part, 0.0).sum(axis=1)
     return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
 
 
@@ -174,7 +175,7 @@ def _median(values: Array, mask: npt.NDArray[np.bool_]) -> float:
     """Median of the known values under a mask; NaN if there are none."""
     known = values[mask]
     known = known[np.isfinite(known)]
-    return float(np.median(known)) if known.size else float("nan")
+    return median(known) if known.size else float("nan")
 
 
 def _posture(body: BodyTrace, start: npt.NDArray[np.bool_], end: npt.NDArray[np.bool_]) -> dict[str, float]:
@@ -214,7 +215,7 @@ def _motion(body: BodyTrace, start: npt.NDArray[np.bool_], end: npt.NDArray[np.b
     def top_speed(line: Array) -> float:
         change = line[step:] - line[:-step]
         change = change[np.isfinite(change)]
-        return float(np.percentile(change, 95)) / seconds if change.size else float("nan")
+        return quantile(change, 0.95) / seconds if change.size else float("nan")
 
     late = body.hip[-max(round(_END_S * body.rate_hz), 2) :]
     moved = np.hypot(*np.diff(late, axis=0).T) * body.rate_hz / size
