@@ -7,6 +7,7 @@ machine at any load. Where the poses come from is `har.service.camera`; where th
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -320,7 +321,7 @@ class Pipeline:
 def _window(track: Track, *, end_s: float, rate_hz: float, n_frames: int, frame: PoseFrame) -> FloatArray:
     """Put a track's last poses on an even time grid that ends now."""
     first_s = end_s - n_frames / rate_hz - 0.5
-    recent = [s for s in track.sightings if s.time_s >= first_s]
+    recent = track.sightings[bisect_left(track.sightings, first_s, key=lambda s: s.time_s) :]
     if not recent:
         empty = np.full((n_frames, len(track.last.pose.score), 3), np.nan, dtype=np.float32)
         empty[..., 2] = 0.0
