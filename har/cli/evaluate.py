@@ -14,18 +14,29 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from har.cli.output import wants_text, write_json
+from har.cli.output import say, wants_text, write_json
 from har.clips import Clip, read_clips
 from har.models.bundle import Bundle, load_bundle
 from har.models.shipped import find_bundle
 from har.training.evaluate import evaluate as judge_bundle
 from har.training.evaluate import judged_clips
-from har.training.job import data_digest
+from har.training.job import Machinery, data_digest
+from har.training.progress import show_progress
 from har.training.report import measure
+from har.training.report.strangers import measure_strangers, refuse_bad_names
 from har.training.report.write import check_folder, write_report
+from har.training.splits import split_notes
 
 
-def evaluate(bundle: str, clips: Path, *, split: str | None, report: Path | None, json_file: Path | None) -> None:
+def evaluate(
+    bundle: str,
+    clips: Path,
+    *,
+    split: str | None,
+    unknown_classes: str | None,
+    report: Path | None,
+    json_file: Path | None,
+) -> None:
     """Measure a bundle on the right side of a split, print the figures and write the report asked for.
 
     Raises:
@@ -35,10 +46,17 @@ def evaluate(bundle: str, clips: Path, *, split: str | None, report: Path | None
     """
     judged_by = load_bundle(find_bundle(bundle))
     found = read_clips(clips)
+    names = None if unknown_classes is None else [name.strip() for name in unknown_classes.split(",") if name.strip()]
+    if names is not None:
+        refuse_bad_names(judged_by, names, split=split)
     if report is None:
-        result, page = judge_bundle(judged_by, found, split=split), None
+        result = judge_bundle(judged_by, found, split=split)
     else:
-        result, page = _report(judged_by, found, split=split, folder=report)
+        check_folder(report)
+        result = _measure(judged_by, found, split=split)
+    if names and split:
+        result["unknown"]["experiment"] = _try_strangers(judged_by, found, names, split=split)
+    page = None if report is None else _write(report, result, judged_by, judged_clips(found, split))
     write_json(result, file=json_file)
     if wants_text(json_file):
         typer.echo(as_text(result))
@@ -46,20 +64,23 @@ def evaluate(bundle: str, clips: Path, *, split: str | None, report: Path | None
             typer.echo(f"report: {page}")
 
 
-def _report(bundle: Bundle, clips: Sequence[Clip], *, split: str | None, folder: Path) -> tuple[dict[str, Any], Path]:
+def _measure(bundle: Bundle, clips: Sequence[Clip], *, split: str | None) -> dict[str, Any]:
+    notes = split_notes(clips, split) if split else []
     judged = judged_clips(clips, split)
-    check_folder(folder)
     with _show_progress() as tell:
-        result = measure.measure(bundle, judged, split=split, progress=tell)
-    page = write_report(
-        folder,
-        result,
-        bundle=bundle,
-        clips=judged,
-        command=shlex.join(["har", *sys.argv[1:]]),
-        same_data=data_digest(judged) == bundle.data_digest,
-    )
-    return result, page
+        return measure.measure(bundle, judged, split=split, progress=tell) | {"notes": notes}
+
+
+def _try_strangers(bundle: Bundle, clips: Sequence[Clip], names: Sequence[str], *, split: str) -> dict[str, Any]:
+    say(f"training a second model without {', '.join(names)}; this takes about as long as the first did")
+    with show_progress() as tell:
+        return measure_strangers(bundle, clips, names, split=split, machinery=Machinery(report=tell, say=say))
+
+
+def _write(folder: Path, result: Mapping[str, Any], bundle: Bundle, judged: Sequence[Clip]) -> Path:
+    command = shlex.join(["har", *sys.argv[1:]])
+    same_data = data_digest(judged) == bundle.data_digest
+    return write_report(folder, result, bundle=bundle, clips=judged, command=command, same_data=same_data)
 
 
 @contextmanager
@@ -97,7 +118,8 @@ def as_text(result: Mapping[str, Any]) -> str:
         lines.append(
             f"{label:<{width}} {row['n']:>6}  {_percent(row['recall']):>6}  {_percent(row['precision']):>9}  {taken}"
         )
-    return "\n".join([*lines, "", *_unknown(result["unknown"]), *_left_out(result)])
+    notes = [f"note: {note}" for note in result["notes"]]
+    return "\n".join([*lines, "", *_unknown(result["unknown"]), *_tried(result["unknown"]), *_left_out(result), *notes])
 
 
 def _overall(what: str, figures: Mapping[str, Any]) -> str:
@@ -118,9 +140,25 @@ def _unknown(unknown: Mapping[str, Any]) -> list[str]:
         f"unknown: answered below {rule['threshold']:.2f}; keeps {_percent(known['right_kept'])} of the right answers "
         f"(chosen to keep {rule['keeps']:.0%}), refuses {_percent(known['wrong_refused'])} of the wrong ones"
     )
-    if not strange:
-        return [told]
-    return [told, f"unknown: refuses {_percent(strange['refused'])} of {strange['n']} windows of actions never learnt"]
+    lines = [told]
+    if strange:
+        refused = _percent(strange["refused"])
+        lines.append(f"unknown: refuses {refused} of {strange['n']} windows of actions never learnt")
+    return lines
+
+
+def _tried(unknown: Mapping[str, Any]) -> list[str]:
+    """Tell what a second model, trained without some labels, makes of them."""
+    found = unknown.get("experiment")
+    if not found or not found["strange"]:
+        return []
+    names, strange = ", ".join(found["left_out"]), found["strange"]
+    threshold = f"below {found['rule']['threshold']:.2f}" if found["rule"] else "without a threshold"
+    told = (
+        f"tried out: a model trained without {names} refuses {_percent(strange['refused'])} of {strange['n']} windows "
+        f"of these ({threshold}); confidence tells them from known ones {_percent(strange['separation'])} of the time"
+    )
+    return [told]
 
 
 def _left_out(result: Mapping[str, Any]) -> list[str]:

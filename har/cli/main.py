@@ -266,12 +266,19 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a page to read there, with pictures and all numbers.")
     ] = None,
+    unknown_classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Train a second model without these labels and tell how many of them it calls unknown; needs --split.",
+        ),
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """Measure a bundle on clips that it was not trained on."""
     from har.cli.evaluate import evaluate as evaluate_bundle
 
-    evaluate_bundle(bundle, clips, split=split, report=report, json_file=json)
+    evaluate_bundle(bundle, clips, split=split, unknown_classes=unknown_classes, report=report, json_file=json)
 
 
 @app.command(

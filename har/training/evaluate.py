@@ -25,7 +25,7 @@ from har.training.metrics import (
     wilson_interval,
 )
 from har.training.recipe import Recipe
-from har.training.splits import split_clips
+from har.training.splits import split_clips, split_notes
 
 Scores = npt.NDArray[np.floating[Any]]
 
@@ -72,7 +72,7 @@ def evaluate(bundle: Bundle | Path | str, clips: Sequence[Clip], *, split: str |
         split: a stored split's name or a rule, see `split_clips`; None judges all clips.
 
     Returns:
-        The keys of `describe`.
+        The keys of `describe`, and "notes": what a person should know of the split.
 
     Raises:
         ConfigError: the split does not fit the clips.
@@ -82,7 +82,8 @@ def evaluate(bundle: Bundle | Path | str, clips: Sequence[Clip], *, split: str |
     if not isinstance(bundle, Bundle):
         bundle = load_bundle(bundle)
     judged = judged_clips(clips, split)
-    return describe(bundle, judged, answer(bundle, judged), split=split)
+    notes = split_notes(clips, split) if split else []
+    return describe(bundle, judged, answer(bundle, judged), split=split) | {"notes": notes}
 
 
 def judged_clips(clips: Sequence[Clip], split: str | None) -> list[Clip]:

@@ -23,6 +23,7 @@ from har.training.report.conditions import at_rate, turned, with_lost_joints
 from har.training.report.markdown import as_html
 from har.training.report.measure import Mistake
 from har.training.report.pictures import draw_confusion, draw_strip
+from har.training.report.strangers import measure_strangers, refuse_bad_names
 from har.training.report.write import write_report
 from tests.training.builders import clip_set, moving_clip
 from tests.training.judging import LABELS, untrained_bundle
@@ -356,3 +357,54 @@ def test_the_card_becomes_html_and_nothing_of_it_gets_through_as_such() -> None:
     assert "<p>Plain <code>code</code> and <b>bold</b>.</p>" in found
     assert "<tr><th>a</th><th>b</th></tr><tr><td>1</td><td>&lt;x&gt;</td></tr>" in found
     assert "<ul><li>one</li><li>two</li></ul>" in found
+
+
+# -- actions left out of training ------------------------------------------------------------------------------------
+
+
+def test_labels_left_out_of_a_second_training_are_strange_to_it(tmp_path: Path) -> None:
+    tiny = {"channels": [4, 4, 4], "epochs": 1, "windows_per_epoch": 16, "validation_share": 0.0}
+    bundle = untrained_bundle(tmp_path / "mine", metrics={"recipe": tiny, "split": "subject:1-2/3-4", "seed": 0})
+    clips = clip_set(labels=LABELS)
+
+    found = measure_strangers(bundle, clips, ["wave"], split="subject:1-2/3-4")
+
+    assert found["left_out"] == ["wave"]
+    assert found["strange"]["labels"] == {"wave": 2}
+    assert found["rule"] is None  # nothing was held out to choose a threshold by
+    assert 0 <= found["strange"]["separation"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "complaint"),
+    [
+        (["juggle"], "a", "juggle is not among the labels of mine: sit down, stand"),
+        (["walk", "wave", "stand"], "a", "at least 2 of the bundle's labels must be left"),
+        (["walk"], None, "Give the --split"),
+        ([], "a", "no label is not among"),
+    ],
+)
+def test_labels_that_cannot_be_left_out_are_told_in_a_line(
+    tmp_path: Path, names: list[str], split: str | None, complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        refuse_bad_names(untrained_bundle(tmp_path / "mine"), names, split=split)
+
+
+def test_a_page_tells_of_the_second_model(
+    reported: tuple[Bundle, list[Clip], dict[str, Any], Path], tmp_path: Path
+) -> None:
+    bundle, clips, result, _ = reported
+    experiment = {
+        "left_out": ["fly"],
+        "rule": {"threshold": 0.61, "keeps": 0.95, "n": 90, "score": "max_probability"},
+        "known": {"right_kept": 0.94},
+        "strange": {"n": 40, "labels": {"fly": 40}, "refused": 0.35, "separation": 0.8},
+    }
+    told = result | {"unknown": result["unknown"] | {"experiment": experiment}}
+
+    page = write_report(tmp_path, told, bundle=bundle, clips=clips, command="har", same_data=False)
+
+    text = page.read_text(encoding="utf-8").replace(words.NO_BREAK, " ")
+    assert "without <b>fly</b>" in text
+    assert "Below its threshold of 0.61 it calls <b>35 %</b> of 40 windows of them “unknown”" in text

@@ -196,12 +196,30 @@ def _unknown(result: Figures) -> str:
             f"from known actions {percent(strange['separation'])} of the time (area under the curve; 50 % would be "
             "chance).</p>"
         )
-    elif rule is not None:
+    elif rule is not None and "experiment" not in result["unknown"]:
         parts.append(
             '<p class="note">How often actions that it has never learnt are refused is not measured here: all labelled '
             "clips bear labels that it knows. <code>--unknown-classes A,B</code> measures it.</p>"
         )
-    return "".join(parts)
+    return "".join([*parts, _experiment(result["unknown"].get("experiment"))])
+
+
+def _experiment(found: Figures | None) -> str:
+    """Tell what a second model, trained without some labels, makes of them."""
+    if not found or not found["strange"]:
+        return ""
+    names, strange, known = ", ".join(found["left_out"]), found["strange"], found["known"]
+    told = (
+        f"<p>Tried out: a second model learnt in the same way, but without <b>{escape(names)}</b>. Confidence tells "
+        f"these from the actions that it did learn {percent(strange['separation'])} of the time (area under the curve)."
+    )
+    if known is None:
+        return f"{told} Too few clips were held out to choose a threshold for it.</p>"
+    return (
+        f"{told} Below its threshold of {found['rule']['threshold']:.2f} it calls <b>{percent(strange['refused'])}</b> "
+        f"of {strange['n']} windows of them “unknown”, and keeps {percent(known['right_kept'])} of its right "
+        "answers.</p>"
+    )
 
 
 def _suggestion(result: Figures) -> str:
@@ -311,23 +329,31 @@ def _left_out(left_out: Figures) -> str:
     return f"{left_out['n']} clips: {'; '.join(told)}" if told else "no clip"
 
 
-def _training(about: Provenance) -> str:
-    history = about.metrics.get("training", {}).get("history", [])
-    lines = [
+def _history(training: Figures) -> list[Line]:
+    """Give accuracy pass by pass: of training and validation windows, or of validation for each of several networks."""
+    networks = training.get("networks", [])
+    rows = [("training windows", training.get("history", []), "train_top1", "b"),
+            ("validation", training.get("history", []), "top1", "a")]  # fmt: skip
+    if len(networks) > 1:
+        rows = [(each["inputs"], each["history"], "top1", "abcd"[number % 4]) for number, each in enumerate(networks)]
+    return [
         Line(name, [(row["epoch"], row[key]) for row in history if row.get(key) is not None], style=style, dots=False)
-        for name, key, style in (("training windows", "train_top1", "b"), ("validation", "top1", "a"))
+        for name, history, key, style in rows
     ]
-    lines = [line for line in lines if len(line.points) > 1]
+
+
+def _training(about: Provenance) -> str:
+    lines = [line for line in _history(about.metrics.get("training", {})) if len(line.points) > 1]
     chart = ""
     if lines:
         last = max(x for line in lines for x, _ in line.points)
         ticks = tuple(sorted({1, *(round(last * i / 5) for i in range(1, 6))} - {0}))
         x = Axis("pass over the clips", low=1, high=last, ticks=ticks, show=lambda value: f"{value:g}")
         chart = draw_lines(lines, x=x, y=Axis("labelled right"), title="Accuracy while training")
-        chart = (
-            f"<figure>{chart}<figcaption>Training windows are made harder on purpose, so they may lie lower."
-            "</figcaption></figure>"
-        )
+        several = "Validation windows, network by network."
+        one = "Training windows are made harder on purpose, so they may lie lower."
+        caption = one if lines[0].name == "training windows" else several
+        chart = f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
     return (
         f"<h2>How the model was made</h2>{chart}<details open><summary>Its card</summary>"
         f'<div class="card">{as_html(about.card)}</div></details>'

@@ -176,7 +176,7 @@ def cautions(result: Figures, metrics: Figures, *, same_data: bool) -> list[str]
         metrics: the bundle's own.
         same_data: whether these are exactly the clips that it learnt from.
     """
-    told = []
+    told = list(result.get("notes", ()))
     learnt_by = metrics.get("split")
     if same_data:
         told.append("These are the very clips that the model learnt from: the figures say nothing about new ones.")
