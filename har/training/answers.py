@@ -11,7 +11,7 @@ from torch import Tensor
 
 from har.models.inputs import features
 from har.models.stgcn import STGCN
-from har.models.streams import Streams, pool_people
+from har.models.streams import Streams, as_streams, pool_people
 from har.training.dataset import IntArray, WindowSet
 from har.training.devices import CPU, Device
 
@@ -33,13 +33,9 @@ def stream_logits(network: STGCN, windows: WindowSet, indices: IntArray, *, kind
 
 def score_windows(model: STGCN | Streams, windows: WindowSet) -> Logits:
     """Give the probabilities (N, K) of windows, in their order."""
-    model.eval()
-
-    def answer(joints: Tensor, owner: Tensor | None) -> Tensor:
-        return model.scores(joints) if owner is None else model.scores(joints, owner)
-
+    streams = as_streams(model).eval()
     n_classes = model.config.n_classes
-    return _ask(answer, windows, np.arange(len(windows)), n_classes=n_classes, device=torch.device("cpu"))
+    return _ask(streams.scores, windows, np.arange(len(windows)), n_classes=n_classes, device=torch.device("cpu"))
 
 
 def _ask(

@@ -97,11 +97,22 @@ def data_digest(clips: Sequence[Clip]) -> str:
 
 
 def held_out_by(data: Data) -> str:
-    """Say how the validation part was taken out of the clips."""
+    """Say what parts the validation clips from the others."""
     if not len(data.check):
         return "nothing held out"
-    subjects = {clip.subject for clip in data.check_clips}
-    return "subject" if not subjects & {clip.subject for clip in data.learn_clips} else "clip"
+    for name, value_of in (("subject", _subject), ("view", _view)):
+        held = {value_of(clip) for clip in data.check_clips}
+        if not held & {value_of(clip) for clip in data.learn_clips} and None not in held:
+            return name
+    return "recording"
+
+
+def _subject(clip: Clip) -> str | None:
+    return clip.subject
+
+
+def _view(clip: Clip) -> str | None:
+    return clip.view
 
 
 def count_windows(windows: WindowSet) -> dict[str, int]:

@@ -83,11 +83,11 @@ def fit(
         kept = read_checkpoint(given.checkpoint, fingerprint=given.fingerprint)
         if kept:
             restore_run(run, kept)
+            log.info("training resumed network=%d step=%d", given.stream + 1, run.schedule.step)
         if len({*given.workers.gather(run.schedule.step)}) > 1:
             raise TrainingError(
                 "the processes read different states to go on from. Put --out on a disk that all share."
             )
-            log.info("training resumed stream=%d step=%d", given.stream + 1, run.schedule.step)
     while not run.schedule.is_over:
         _one_pass(run)
         if _is_out_of_patience(run):
@@ -285,12 +285,13 @@ def _fit_into_time(run: Run) -> bool:
     given, schedule = run.given, run.schedule
     assert given.deadline_s is not None
     elapsed, step_s = given.workers.largest([time.monotonic() - given.deadline_s, run.meter.step_s])
-    if run.meter.n_timed < STEPS_TO_TIME and -elapsed > 2 * STEPS_TO_TIME * step_s:
+    is_believed = run.meter.n_timed >= STEPS_TO_TIME or schedule.n_passes < schedule.most_passes
+    if not is_believed and -elapsed > 2 * STEPS_TO_TIME * step_s:
         return False
     guess_s = FORWARD_SHARE * step_s * len(run.check) / run.recipe.batch_size
     before = schedule.n_passes
     changed = schedule.fit_into(-elapsed, step_s=step_s, check_s=run.check_s or guess_s)
-    if schedule.n_passes < before:
+    if schedule.n_passes < before == schedule.most_passes:
         log.info("training plan cut to the time limit passes=%d before=%d", schedule.n_passes, before)
     return changed
 
@@ -313,7 +314,7 @@ def _end_pass(run: Run) -> None:
         {"epoch": epoch, "loss": run.meter.loss, "train_top1": run.meter.top1}
         | ({name: run.figures[name] for name in ("top1", "macro_f1", "ece")} if run.figures else {})
     )
-    log.info("training pass=%d loss=%.3f top1=%.3f validation_f1=%s", epoch, run.meter.loss, run.meter.top1, score)
+    log.debug("training pass=%d loss=%.3f top1=%.3f validation_f1=%s", epoch, run.meter.loss, run.meter.top1, score)
     if score > run.best_score:
         run.risen_epoch = epoch
     if score >= run.best_score:  # of passes as good as each other the later one has seen more

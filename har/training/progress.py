@@ -99,7 +99,7 @@ def keep_curves(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
         raise ConfigError(
             "TensorBoard is not installed. Run `pip install tensorboard`, or leave --tensorboard out."
         ) from None
-    writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(folder))
 
     def tell(progress: Progress) -> None:
         if not progress.is_pass_end:
@@ -108,10 +108,10 @@ def keep_curves(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
         if progress.check:
             curves |= {"validation accuracy": progress.check["top1"], "validation macro F1": progress.check["macro_f1"]}
         for name, value in curves.items():
-            writer.add_scalar(f"{name}/{progress.kind}", value, progress.step)  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+            writer.add_scalar(f"{name}/{progress.kind}", value, progress.step)
+        writer.flush()
 
     try:
         yield tell
     finally:
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()

@@ -7,7 +7,6 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -28,7 +27,7 @@ from har.training.job import Data, Job, Machinery, count_windows, data_digest, h
 from har.training.loop import fit
 from har.training.recipe import RECIPES, Recipe, choose_recipe
 from har.training.risk import fit_risk_part
-from har.training.splits import hold_out, split_clips
+from har.training.splits import hold_out, split_clips, split_notes
 from har.training.transfer import Transfer, recipe_like, take_over
 from har.training.workers import find_workers, joined
 from har.training.writing import bundle_name, write_bundle
@@ -132,6 +131,8 @@ def _prepare(
         cpu_began_s=cpu_began_s,
     )
     job.say(f"recipe: {why}")
+    for note in split_notes(clips, split) if split else []:
+        job.say(note)
     job.say(
         f"{len(data.learn)} windows of {len(data.learn_clips)} clips to learn {len(data.learn.names)} labels from, "
         f"{len(data.check)} of {len(data.check_clips)} to choose the pass by ({held_out_by(data)}); on {device}"
@@ -177,7 +178,7 @@ def _train_networks(job: Job, data: Data) -> list[tuple[STGCN, Fit]]:
     if job.checkpoints.exists() and not job.machinery.resume:
         job.say("the state of an unfinished run is there; it will be overwritten, since --resume was not given")
     fits = []
-    with heard_after_the_step() if job.workers.size == 1 else nullcontext(lambda: False) as is_stopped:
+    with heard_after_the_step() as is_stopped:
         for number, (network, transfer) in enumerate(networks):
             given = Conditions(
                 device=job.device,
@@ -209,6 +210,7 @@ def _new_network(job: Job, data: Data, number: int) -> tuple[STGCN, Transfer | N
             layout=recipe.layout,
             in_channels=n_channels(kind, dims=recipe.dims),
             channels=tuple(width for width in recipe.channels for _ in range(3)),
+            kernels=recipe.spans,
             look_ahead=recipe.ahead,
             free_edges=recipe.free_edges,
             graph_residual=recipe.graph_residual,
