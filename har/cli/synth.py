@@ -1,31 +1,111 @@
-"""`har synth`: simulated people, as skeleton clips or as rendered videos."""
+"""`har synth`: simulated people, as skeleton clips, long recordings or rendered videos."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from har.cli.output import count_up
+from har.cli.output import count_up, print_line
+from har.errors import ConfigError
 
 Out: TypeAlias = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same people.")]
 
-app = typer.Typer(help="Simulate people: skeleton clips and rendered videos, each with its labels.")
+app = typer.Typer(help="Simulate people: skeleton clips, long recordings and rendered videos, each with the truth.")
 
 
-@app.command("clips", epilog="Example: har synth clips --out clips/synth --n 2000")
+@app.command("clips", epilog="Example: har synth clips --out clips/synth --n 2000 --preview clips.png")
 def clips(
     out: Out,
     n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many clips.")] = 1000,
     seed: Seed = 0,
+    kinds: Annotated[
+        str | None,
+        typer.Option("--kinds", metavar="KIND,KIND", help="Only these, in turn; `list` names all."),
+    ] = None,
+    falls_only: Annotated[bool, typer.Option("--falls-only", help="Only falls, every kind in turn.")] = False,
+    preview: Annotated[
+        Path | None, typer.Option("--preview", metavar="FILE.png", help="Draw the first clips, as the camera saw them.")
+    ] = None,
 ) -> None:
-    """Write labelled skeleton clips of simulated people, seen by simulated cameras."""
+    """Write labelled skeleton clips of simulated people, seen by simulated cameras; each id ends in its kind."""
+    from har.clips import iterate_clips
     from har.synth.clips import write_synth_clips
+    from har.synth.kinds import KINDS
+    from har.synth.sheet import MOST_CLIPS, draw_sheet
 
-    n_written = write_synth_clips(out, n=n, seed=seed, progress=count_up("simulated"))
-    typer.echo(f"wrote {n_written} clips to {out}; look at them with: har clips show {out} --preview clips.png")
+    if kinds == "list":
+        print_line("\n".join(KINDS))
+        return
+    chosen = _kinds(kinds, falls_only=falls_only)
+    with _bar("simulating clips", total=n) as advance:
+        n_written = write_synth_clips(out, n=n, seed=seed, kinds=chosen, progress=lambda done, of: advance(1))
+    if preview is not None:
+        draw_sheet(list(islice(iterate_clips(out), MOST_CLIPS)), file=preview)
+    print_line(f"wrote {n_written} clips to {out}; look at them with: har clips show {out} --preview clips.png")
+
+
+def _kinds(text: str | None, *, falls_only: bool) -> tuple[str, ...] | None:
+    """Read `--kinds` and `--falls-only`.
+
+    Raises:
+        ConfigError: a kind is not known, or both were given.
+    """
+    from har.synth.kinds import FALLS, KINDS
+
+    if text is None:
+        return FALLS if falls_only else None
+    if falls_only:
+        raise ConfigError("--falls-only and --kinds exclude each other. Give one of them.")
+    kinds = tuple(part.strip() for part in text.split(",") if part.strip())
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ConfigError(f"--kinds: there is no {kind!r}. Known: {', '.join(KINDS)}.")
+    if not kinds:
+        raise ConfigError("--kinds is empty. Name one or more, or leave it out for all.")
+    return kinds
+
+
+@app.command("life", epilog="Example: har synth life --out runs/life --hours 2")
+def life(
+    out: Out,
+    hours: Annotated[float, typer.Option("--hours", min=0.01, metavar="H", help="How much, in all.")] = 1.0,
+    seed: Seed = 0,
+    dense: Annotated[bool, typer.Option("--dense", help="Hard negatives one after another.")] = False,
+) -> None:
+    """Write long recordings of residents in varied rooms, without a fall: what false alarms are counted on."""
+    from har.synth.life import simulate_life
+    from har.synth.record_files import write_recordings
+
+    source = f"har synth life, seed {seed}{', dense' if dense else ''}"
+    with _bar("simulating life", total=hours * 3600.0) as advance:
+        recordings = simulate_life(hours=hours, seed=seed, dense=dense)
+        n_written = write_recordings(out, recordings, source=source, progress=advance)
+    print_line(f"wrote {n_written} recordings to {out}; replay them with: har replay {out} --model BUNDLE")
+
+
+@app.command("scenes", epilog="Example: har synth scenes --out runs/scenes --n 100")
+def scenes(
+    out: Out,
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many scenes.")] = 100,
+    seed: Seed = 0,
+) -> None:
+    """Write scenes of 20 to 40 s with one fall each, every kind in turn: what missed falls are counted on."""
+    from har.synth.life import simulate_fall_scenes
+    from har.synth.record_files import write_recordings
+
+    with _bar("simulating scenes", total=n) as advance:
+        recordings = simulate_fall_scenes(n, seed=seed)
+        write_recordings(out, recordings, source=f"har synth scenes, seed {seed}", progress=lambda _: advance(1))
+    print_line(f"wrote {n} scenes to {out}; replay them with: har replay {out} --model BUNDLE --truth {out}/truth.csv")
 
 
 @app.command("video", epilog="Example: har synth video --out sample_clips")
@@ -35,3 +115,18 @@ def video(out: Out, seed: Seed = 0) -> None:
 
     write_sample_videos(out, seed=seed, progress=count_up("rendered"))
     typer.echo(f"wrote {out}; run the service on it with: har run --source {out} --once")
+
+
+@contextmanager
+def _bar(what: str, *, total: float) -> Iterator[Callable[[float], None]]:
+    """Show a bar on stderr; gives what to call with the work done since the last call."""
+    console = Console(file=sys.stderr)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)

@@ -14,7 +14,7 @@ from har.synth.daily import act_daily_life
 from har.synth.film import aim_camera, cut_spans, frame_times, sample
 from har.synth.incidents import act_aftermath, act_fall, draw_aftermath
 from har.synth.kinds import DAILY, FALLS, NEGATIVES
-from har.synth.motion import frail_style, random_style
+from har.synth.motion import Motion, frail_style, random_style
 from har.synth.negatives import act_negative
 from har.synth.noise import observe, random_weather
 from har.synth.room import furniture
@@ -27,6 +27,8 @@ FALL_SHARES = (0.22, 0.15, 0.16, 0.12, 0.08, 0.07, 0.06, 0.14)
 CLIPS_PER_BODY = 4
 TEST_EVERY = 5  # bodies; the split "sim" holds these back
 DURATION_S = (8.0, 20.0)
+BEFORE_FALL_S = 1.5
+"""Seen of what came before a fall, at least, where there was so much."""
 RATES_HZ = (8.0, 10.0, 12.0, 15.0, 15.0, 18.0, 20.0, 25.0, 30.0, 30.0)
 
 
@@ -117,11 +119,11 @@ def _film(actor: Actor, *, duration_s: float, clip_id: str, kind: str, person: i
     """See what was acted through a random camera and estimator."""
     rng, body, motion = actor.rng, actor.body, actor.motion()
     rate_hz = float(rng.choice(RATES_HZ))
-    begin_s = 0.0 if kind not in FALLS else max(0.0, float(motion.time_s[-1]) - duration_s)
-    time_s = frame_times(rng, rate_hz=rate_hz, end_s=min(duration_s, float(motion.time_s[-1])))
+    begin_s = _begin_s(motion, kind=kind, duration_s=duration_s)
+    time_s = frame_times(rng, rate_hz=rate_hz, end_s=min(duration_s, float(motion.time_s[-1]) - begin_s))
     points, labels = sample(motion, begin_s + time_s)
-    camera = aim_camera(rng, points, kind=kind)
     weather, boxes = random_weather(rng), furniture(motion.supports)
+    camera = aim_camera(rng, points, kind=kind, boxes=boxes)
     joints = observe(points, labels, body=body, camera=camera, rate_hz=rate_hz, weather=weather, rng=rng, boxes=boxes)
     spans = cut_spans(motion, begin_s=begin_s, end_s=begin_s + float(time_s[-1]))
     return Clip(
@@ -140,3 +142,12 @@ def _film(actor: Actor, *, duration_s: float, clip_id: str, kind: str, person: i
         width_px=camera.width_px,
         height_px=camera.height_px,
     )
+
+
+def _begin_s(motion: Motion, *, kind: str, duration_s: float) -> float:
+    """Give where a clip begins in what was acted: it shows the end, but the fall with what came before it, too."""
+    if kind == DAILY:
+        return 0.0
+    begin_s = max(0.0, float(motion.time_s[-1]) - duration_s)
+    falls = [start_s for start_s, _, label in motion.spans if label == "fall"]
+    return min(begin_s, max(0.0, falls[-1] - BEFORE_FALL_S)) if falls else begin_s

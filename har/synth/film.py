@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from har.clips import Span
 from har.synth.body import N_COCO, Array, P
 from har.synth.camera import Camera, look_at, random_camera
 from har.synth.motion import Motion
+from har.synth.noise import behind_boxes
+from har.synth.shapes import Box
 
 CAMERA_TRIES = 12
-GOOD_VIEW = 0.8
+GOOD_VIEW = 0.85
 """Share of joints in the picture, times the size's shortfall, at which a camera is taken at once."""
-UPRIGHT_SHARE = 0.3
+UPRIGHT_SHARE = (0.25, 0.6)
 """Of the picture's height, that somebody upright should fill; the service turns down poses under 0.2."""
+OUT_SHARE = 0.5
+"""Of joints in the picture that a camera should have of somebody who walks in and out."""
 FAR_SHARE = 0.15
 """Of the cameras are taken without regard to size; people in their pictures are small."""
 _CLOSE_M = (0.6, 1.1)
@@ -43,28 +49,29 @@ def sample(motion: Motion, time_s: Array) -> tuple[Array, list[str]]:
     return points, [motion.labels[i] for i in before]
 
 
-def aim_camera(rng: np.random.Generator, points: Array, *, kind: str = "") -> Camera:
+def aim_camera(rng: np.random.Generator, points: Array, *, kind: str = "", boxes: Sequence[Box] = ()) -> Camera:
     """Draw a camera that has most of the joints in its picture and is not too far off; the best of some tries.
 
     Args:
         rng: source of the differences.
         points: (T, P, 3) metres, of what is to be seen.
         kind: what is done: for "in-out" the camera sees a part of the way only, for "close" it hangs near it.
+        boxes: furniture and walls; the camera hangs where they do not hide most of what happens.
     """
     places = points[:, P["pelvis"], :2]
     if kind == "close":
         return _close_camera(rng, places)
     centre_m = 0.5 * (places.min(axis=0) + places.max(axis=0))
     if kind == "in-out":
-        centre_m = np.median(places, axis=0) * 0.3
-    wanted = 0.0 if rng.random() < FAR_SHARE else UPRIGHT_SHARE
+        centre_m = places[int(rng.integers(len(places)))]
+    wanted = 0.0 if rng.random() < FAR_SHARE else float(rng.uniform(*UPRIGHT_SHARE))
     best, best_share = random_camera(rng, centre_m), -1.0
     some = points[:: max(1, len(points) // 40), :N_COCO]
     for _ in range(CAMERA_TRIES):
         camera = random_camera(rng, centre_m)
-        share = _in_view(camera, some, wanted=wanted)
+        share = _in_view(camera, some, wanted=wanted, boxes=boxes)
         if kind == "in-out":
-            share = 1.0 - abs(share - 0.55)
+            share = 1.0 - abs(share - OUT_SHARE)
         if share > best_share:
             best, best_share = camera, share
         if share > GOOD_VIEW:
@@ -72,10 +79,11 @@ def aim_camera(rng: np.random.Generator, points: Array, *, kind: str = "") -> Ca
     return best
 
 
-def _in_view(camera: Camera, points: Array, *, wanted: float) -> float:
+def _in_view(camera: Camera, points: Array, *, wanted: float, boxes: Sequence[Box]) -> float:
     """Give the share of joints in the picture, times the size's shortfall of `wanted` of the picture's height."""
     xy, depth_m = camera.project(points)
     inside = (xy > 0).all(-1) & (xy[..., 0] < camera.width_px) & (xy[..., 1] < camera.height_px) & (depth_m > 0.6)
+    inside &= ~behind_boxes(points, boxes, camera=camera)
     upright_px = 1.65 * camera.focal_px / max(float(np.median(depth_m)), 0.6)
     return float(inside.mean()) * min(1.0, upright_px / max(wanted * camera.height_px, 1e-9))
 

@@ -121,8 +121,8 @@ def _fall(index: int, *, seed: int) -> Recording:
     act_aftermath(actor, way=draw_aftermath(rng, may_get_up=False), duration_s=after_s)
     motion = actor.motion()
     time_s = np.arange(int(float(motion.time_s[-1]) * RATE_HZ)) / RATE_HZ
-    camera = aim_camera(rng, sample(motion, time_s)[0])
     boxes = furniture(motion.supports)
+    camera = aim_camera(rng, sample(motion, time_s)[0], boxes=boxes)
     people = [_observe(actor, rng, time_s, camera=camera, boxes=boxes)]
     if rng.random() < BYSTANDER_SHARE:
         people.append(_bystander(rng, time_s, camera=camera, boxes=boxes))

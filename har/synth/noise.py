@@ -121,7 +121,7 @@ def observe(
     exact = xy_px[:, :N_COCO]
     trunk_px = camera.focal_px * TRUNK_SHARE * body.stature_m / np.maximum(depth_m[:, P["pelvis"]], 0.3)
     hidden = _behind_body(xy_px, depth_m, body=body, camera=camera)
-    covered = _behind_boxes(points[:, :N_COCO], boxes, camera=camera) | _behind_something(rng, exact, camera=camera)
+    covered = behind_boxes(points[:, :N_COCO], boxes, camera=camera) | _behind_something(rng, exact, camera=camera)
     hidden |= covered
     outside = _outside(exact, camera=camera)
     down = np.array([label in ("lie", "fall") for label in labels])
@@ -160,7 +160,7 @@ def _behind_body(xy_px: Array, depth_m: Array, *, body: Body, camera: Camera) ->
     return np.asarray((inside & nearer & ~_OWN).any(axis=-1))
 
 
-def _behind_boxes(joints: Array, boxes: Sequence[Box], *, camera: Camera) -> BoolArray:
+def behind_boxes(joints: Array, boxes: Sequence[Box], *, camera: Camera) -> BoolArray:
     """Give (T, 17) whether a box stands between the camera and a joint (T, 17, 3)."""
     hidden = np.zeros(joints.shape[:2], dtype=bool)
     for box in boxes:
