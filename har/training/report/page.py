@@ -15,6 +15,8 @@ from har.training.report.markdown import as_html
 from har.training.report.words import percent
 
 Figures = Mapping[str, Any]
+DOTS_A_PIXEL = 2
+"""Pictures are drawn twice as large as they are shown, for screens and printers that can show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ def _labels(result: Figures, confusion: bytes) -> str:
 def _picture(png: bytes, title: str, caption: str) -> str:
     data = base64.b64encode(png).decode()
     told = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure><img alt="{escape(title)}" src="data:image/png;base64,{data}">{told}</figure>'
+    width = int.from_bytes(png[16:20], "big") // DOTS_A_PIXEL  # as a PNG's first chunk says
+    return f'<figure><img alt="{escape(title)}" width="{width}" src="data:image/png;base64,{data}">{told}</figure>'
 
 
 def _confidence(result: Figures) -> str:

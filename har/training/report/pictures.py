@@ -129,7 +129,11 @@ def draw_strip(clip: Clip, mistake: Mistake) -> Image.Image:
         if column:
             x = column * CELL_PX * SMOOTH
             pen.line([(x, HEAD_PX * SMOOTH), (x, (HEAD_PX + CELL_PX) * SMOOTH)], fill=RULE, width=SMOOTH)
-        _draw_body(pen, (place + corner) * SMOOTH, name=clip.layout)
+        if np.isfinite(place).any():
+            _draw_body(pen, (place + corner) * SMOOTH, name=clip.layout)
+        else:
+            middle = ((column + 0.5) * CELL_PX * SMOOTH, (HEAD_PX + 0.5 * CELL_PX) * SMOOTH)
+            pen.text(middle, "not seen", fill=FAINT, font=_font(11 * SMOOTH), anchor="mm")
         if is_within[column]:
             left, top = column * CELL_PX * SMOOTH, (HEAD_PX + CELL_PX) * SMOOTH
             pen.rectangle((left, top, left + CELL_PX * SMOOTH, top + 2 * SMOOTH), fill=RIGHT_COLOUR)

@@ -195,8 +195,6 @@ def cautions(result: Figures, metrics: Figures, *, same_data: bool) -> list[str]
         told.append(f"The frame rate of some clips was assumed ({result['about']['rate_hz']:g} Hz), not recorded.")
     if result["about"]["subjects"] == 1:
         told.append("All clips show one person: what holds for others is not known.")
-    if 0 < result["clips"]["n"] < 100:
-        told.append(f"{result['clips']['n']} {unit(result, result['clips']['n'])} are few: see the interval.")
     return told
 
 
