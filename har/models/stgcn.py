@@ -3,7 +3,7 @@
 Data stay (N, T, V, C) throughout. A block first mixes each joint with its neighbours (aggregate, then transform: one
 matrix product per partition, learnable weight per edge), then mixes each joint with its own past and a bounded future.
 
-In time a block sees `kernel - 1 - ahead` frames back and `ahead` frames forward. Before the first frame lies the first
+In time a block sees `span - 1 - ahead` frames back and `ahead` frames forward. Before the first frame lies the first
 frame, repeated; after the last frame lies the last one, repeated. Pooling leaves out the outputs that would need
 frames after the end of the window (unless there are no others), so a window's answer never rests on repeated ends.
 """
@@ -38,12 +38,14 @@ class STGCNConfig:
             time and loses little on small data.
         strides: temporal strides of the nine blocks.
         look_ahead: frames each block may look ahead, counted at that block's own rate.
-        kernel: frames a block sees, odd.
+        kernel: frames a block sees, odd; one number for all blocks, unless `kernels` has nine.
         dropout: share of features dropped in a block while training.
         pool_last: how many of the last outputs are averaged; 0 for all.
         free_edges: learn every joint's weight for every other, beginning at the partitions' adjacency, as in ST-GCN++
             (Duan et al. 2022, PYSKL); else learn a factor for the edges that the partitions have.
         graph_residual: lead a way around the graph convolution of all blocks but the first, as in ST-GCN++.
+        kernels: frames each of the nine blocks sees, odd. Empty for `kernel` everywhere. After two strides a frame is
+            four, so later blocks can do with fewer.
 
     Raises:
         ShapeError: a value is out of range.
@@ -62,6 +64,7 @@ class STGCNConfig:
     pool_last: int = 0
     free_edges: bool = False
     graph_residual: bool = False
+    kernels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         layout(self.layout)
@@ -75,8 +78,13 @@ class STGCNConfig:
             (self._fits(self.channels, 1, 1024), f"channels must be nine numbers of 1..1024, got {self.channels}"),
             (self._fits(self.strides, 1, 4), f"strides must be nine numbers of 1..4, got {self.strides}"),
             (
-                self._fits(self.look_ahead, 0, self.kernel - 1),
-                f"look_ahead must be nine numbers of 0..{self.kernel - 1}, got {self.look_ahead}",
+                not self.kernels or (len(self.kernels) == N_BLOCKS and all(k in range(1, 32, 2) for k in self.kernels)),
+                f"kernels must be nine odd numbers of 1..31 or none, got {self.kernels}",
+            ),
+            (
+                len(self.look_ahead) == N_BLOCKS
+                and all(0 <= ahead < span for ahead, span in zip(self.look_ahead, self.spans, strict=False)),
+                f"look_ahead must be nine numbers from 0 to below the kernels {self.spans}, got {self.look_ahead}",
             ),
         )
         for fits, complaint in rules:
@@ -86,6 +94,11 @@ class STGCNConfig:
     @staticmethod
     def _fits(values: tuple[int, ...], low: int, high: int) -> bool:
         return len(values) == N_BLOCKS and all(low <= value <= high for value in values)
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """Frames that each of the nine blocks sees, counted at its own rate."""
+        return self.kernels or (self.kernel,) * N_BLOCKS
 
     @property
     def stride(self) -> int:
@@ -181,7 +194,7 @@ class Block(nn.Module):
         self.has_space_residual = config.graph_residual and index > 0
         widens = self.has_space_residual and c_in != c_out
         self.space_shortcut = _widen(c_in, c_out) if widens else None
-        self.time = TemporalConv(c_out, kernel=config.kernel, stride=stride, ahead=config.look_ahead[index])
+        self.time = TemporalConv(c_out, kernel=config.spans[index], stride=stride, ahead=config.look_ahead[index])
         self.time_norm = _ChannelNorm(c_out)
         changes = self.has_residual and (c_in != c_out or stride != 1)
         self.shortcut = _widen(c_in, c_out) if changes else None

@@ -18,11 +18,11 @@ from har.training.persons import has_depth
 
 OWN_LAYOUT = "own"
 LOOK_AHEAD = {
-    "centred": (4, 4, 4, 4, 4, 4, 4, 4, 4),
     "served": (2, 2, 2, 1, 0, 0, 0, 0, 0),
     "causal": (0, 0, 0, 0, 0, 0, 0, 0, 0),
 }
-"""Frames that each of the nine blocks, whose kernels span nine frames, looks ahead."""
+"""Frames that each of the nine blocks looks ahead; "centred" is half of what its kernel spans."""
+LOOK_AHEAD_WORDS = ("centred", *LOOK_AHEAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class Recipe:
         channels: widths of the three stages of three blocks.
         free_edges: learn every joint's weight for every other, not only a factor for the edges of the skeleton.
         graph_residual: lead a way around the graph convolutions of all blocks but the first.
+        kernels: frames a block of each of the three stages sees, odd.
         look_ahead: frames each of the nine blocks looks ahead, or "centred", "served" or "causal".
         pool_last: outputs, newest last, that are averaged into the answer; 0 for all (better for trimmed clips).
         dropout: share of features dropped in a block.
@@ -99,6 +100,7 @@ class Recipe:
     channels: tuple[int, int, int] = (32, 64, 128)
     free_edges: bool = False
     graph_residual: bool = False
+    kernels: tuple[int, int, int] = (9, 9, 9)
     look_ahead: str | tuple[int, ...] = "served"
     pool_last: int = 3
     dropout: float = 0.1
@@ -139,7 +141,14 @@ class Recipe:
     @property
     def ahead(self) -> tuple[int, ...]:
         """Frames each of the nine blocks looks ahead."""
+        if self.look_ahead == "centred":
+            return tuple(span // 2 for span in self.spans)
         return LOOK_AHEAD[self.look_ahead] if isinstance(self.look_ahead, str) else self.look_ahead
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """Frames each of the nine blocks sees."""
+        return tuple(span for span in self.kernels for _ in range(3))
 
     def as_dict(self) -> dict[str, Any]:
         """Give the numbers as plain JSON values."""
@@ -242,18 +251,25 @@ def _choice_problems(recipe: Recipe) -> list[str]:
     ]
     if len(recipe.channels) != 3 or min(recipe.channels) < 1:
         found.append(f"channels must be three widths, such as [32, 64, 128], got {list(recipe.channels)}.")
-    if isinstance(recipe.look_ahead, str):
-        if recipe.look_ahead not in LOOK_AHEAD:
-            found.append(
-                f"unknown look_ahead {recipe.look_ahead!r}. Known: {', '.join(LOOK_AHEAD)}, or a list of nine numbers."
-            )
-    elif len(recipe.look_ahead) != 9 or not all(0 <= each <= 8 for each in recipe.look_ahead):
-        found.append(f"look_ahead must be nine numbers of 0..8, or a word, got {list(recipe.look_ahead)}.")
+    found += _time_problems(recipe)
     if len(recipe.crop) != 2 or not 0 < recipe.crop[0] <= recipe.crop[1] <= 1:
         found.append(
             f"crop must be two shares of a clip's time, the smaller first, such as [0.8, 1.0], got {list(recipe.crop)}."
         )
     return [*found, *_input_problems(recipe.inputs)]
+
+
+def _time_problems(recipe: Recipe) -> list[str]:
+    if len(recipe.kernels) != 3 or not all(span in range(1, 32, 2) for span in recipe.kernels):
+        return [f"kernels must be three odd numbers of 1..31, such as [9, 5, 3], got {list(recipe.kernels)}."]
+    if isinstance(recipe.look_ahead, str) and recipe.look_ahead not in LOOK_AHEAD_WORDS:
+        known = ", ".join(LOOK_AHEAD_WORDS)
+        return [f"unknown look_ahead {recipe.look_ahead!r}. Known: {known}, or a list of nine numbers."]
+    fits = [0 <= ahead < span for ahead, span in zip(recipe.ahead, recipe.spans, strict=False)]
+    if len(recipe.ahead) != 9 or not all(fits):
+        spans, ahead = list(recipe.spans), list(recipe.ahead)
+        return [f"look_ahead must be a word or nine numbers from 0 to below the blocks' kernels {spans}, got {ahead}."]
+    return []
 
 
 def _input_problems(inputs: tuple[str, ...]) -> list[str]:
@@ -274,27 +290,28 @@ RECIPES: dict[str, Recipe] = {
         layout=OWN_LAYOUT,
         dims=0,
         persons=2,
+        free_edges=True,
+        graph_residual=True,
+        kernels=(9, 5, 3),
         look_ahead="centred",
         pool_last=0,
+        dropout=0.0,
         epochs=60,
         batch_size=16,
-        optimiser="sgd",
-        learning_rate=0.05,
+        weight_decay=5e-2,
         warm_up_epochs=2.0,
-        weight_decay=5e-4,
         label_smoothing=0.1,
+        ema_decay=0.995,
         source_balance=0.0,
-        crop=(0.8, 1.0),
-        jitter=1.0,
-        warp=0.2,
+        crop=(0.9, 1.0),
         yaw_deg=60.0,
         pitch_deg=30.0,
-        scale=0.05,
-        shear=0.05,
-        noise=0.01,
+        scale=0.1,
+        shear=0.0,
+        noise=0.0,
         score_fade=0.0,
-        joint_drop=0.05,
-        part_drop=0.05,
+        joint_drop=0.0,
+        part_drop=0.0,
     ),
 }
 """What the service runs on, and what names trimmed clips best."""

@@ -52,6 +52,7 @@ def recipe_like(parent: Bundle) -> Recipe:
         rate_hz=parent.rate_hz,
         inputs=tuple(each.kind for each in parent.model.streams),
         channels=(config.channels[0], config.channels[3], config.channels[6]),
+        kernels=(config.spans[0], config.spans[3], config.spans[6]),
         look_ahead=config.look_ahead,
         pool_last=config.pool_last,
         free_edges=config.free_edges,

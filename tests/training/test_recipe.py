@@ -54,6 +54,7 @@ def test_a_recipe_comes_back_from_json(name: str) -> None:
 
 def test_words_for_looking_ahead_stand_for_frames_of_nine_blocks() -> None:
     assert [Recipe(look_ahead=word).ahead for word in LOOK_AHEAD] == list(LOOK_AHEAD.values())
+    assert Recipe(look_ahead="centred", kernels=(9, 5, 3)).ahead == (4, 4, 4, 2, 2, 2, 1, 1, 1)
     assert all(len(each) == 9 for each in LOOK_AHEAD.values())
 
 
@@ -80,7 +81,9 @@ def test_words_for_looking_ahead_stand_for_frames_of_nine_blocks() -> None:
         ("persons = 3", "unknown persons 3"),
         ('length = "short"', "unknown length 'short'. Known: stretch, rate"),
         ('look_ahead = "far"', "unknown look_ahead 'far'. Known: centred, served, causal"),
-        ("look_ahead = [1, 2]", r"look_ahead must be nine numbers of 0\.\.8"),
+        ("look_ahead = [1, 2]", "look_ahead must be a word or nine numbers"),
+        ("look_ahead = [9, 0, 0, 0, 0, 0, 0, 0, 0]", "below the blocks' kernels"),
+        ("kernels = [9, 4, 3]", "kernels must be three odd numbers"),
         ("look_ahead = 2.5", "look_ahead must be a list of whole numbers"),
         ("crop = [1.0, 0.5]", "crop must be two shares"),
         ("crop = [0.0, 0.5]", "crop must be two shares"),
