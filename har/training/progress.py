@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +33,7 @@ def show_progress(console: Console | None = None) -> Iterator[Callable[[Progress
         TextColumn("loss {task.fields[loss]} accuracy {task.fields[top1]} validation {task.fields[check]}"),
         TextColumn("{task.fields[speed]} {task.fields[left]}"),
     )
-    with Bar(*columns, console=console) as bar:
+    with Bar(*columns, console=console) as bar, _log_above():
         task = bar.add_task("training", total=None, where="preparing", loss="-", top1="-", check="-", speed="", left="")
 
         def tell(progress: Progress) -> None:
@@ -48,6 +50,23 @@ def show_progress(console: Console | None = None) -> Iterator[Callable[[Progress
             )
 
         yield tell
+
+
+@contextmanager
+def _log_above() -> Iterator[None]:
+    """Let log lines scroll by above the bar instead of through it."""
+    handlers = [
+        each
+        for each in logging.getLogger().handlers
+        if isinstance(each, logging.StreamHandler) and each.stream is sys.__stderr__
+    ]
+    for handler in handlers:
+        handler.setStream(sys.stderr)  # by now the bar's
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(sys.__stderr__)
 
 
 def as_line(progress: Progress) -> str:

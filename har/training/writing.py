@@ -127,9 +127,13 @@ def _measure(
 def _golden_windows(windows: WindowSet) -> FloatArray:
     """Give up to eight windows of different labels, the first person of each."""
     _, first = np.unique(windows.labels, return_index=True)
-    whole = np.flatnonzero(windows.lengths() == windows.lengths().max())[:1]  # so that they are as long as any
+    whole = np.flatnonzero(windows.lengths() == windows.lengths().max())[:1]
     packed = windows.draw(np.concatenate([first[: N_GOLDEN - 1], whole]).astype(np.int64))
-    return packed.joints[np.unique(packed.owner, return_index=True)[1]]
+    joints = packed.joints[np.unique(packed.owner, return_index=True)[1]]  # (N, T, V, D + 1)
+    n_missing = windows.n_frames - joints.shape[1]  # where all clips are shorter than a window
+    before = np.repeat(joints[:, :1], max(n_missing, 0), axis=1)
+    before[..., -1] = 0  # not seen, and where it is seen first, as `normalise` has it
+    return np.concatenate([before, joints], axis=1)
 
 
 def _norm(recipe: Recipe) -> Mapping[str, Any]:

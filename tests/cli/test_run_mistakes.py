@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from har.cli.main import main
+from har.models.bundle import save_bundle
+from har.models.stgcn import STGCN, STGCNConfig
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_clips"
 VIDEO, CLIP = SAMPLES / "fall_in_room.mp4", SAMPLES / "fall_in_room.npz"
@@ -183,6 +188,22 @@ def test_a_bundle_with_one_flipped_byte(tell: Tell, bundle: Path, tmp_path: Path
 
     assert "stgcn.safetensors" in line
     assert "sha256" in line
+
+
+def test_a_bundle_that_no_camera_can_feed(tell: Tell, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    windows = np.random.default_rng(0).random((1, 8, 15, 3), np.float32)
+    save_bundle(
+        tmp_path / "kinect", name="kinect", version="1", model=STGCN(STGCNConfig(n_classes=2, layout="nite15")),
+        labels=("sit", "stand"), rate_hz=15.0, golden_windows=windows,
+        norm={}, metrics={}, card="# Kinect\n", data_digest="", created=datetime(2026, 11, 21, tzinfo=UTC),
+    )  # fmt: skip
+
+    line = tell("--source", CLIP, "--model", tmp_path / "kinect")
+
+    assert "cannot run live" in line
+    assert "nite15" in line
+    assert "recipe `stream`" in line
 
 
 def test_missing_weights_are_told_with_the_command_that_fetches_them(

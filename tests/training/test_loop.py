@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -381,6 +383,33 @@ def test_curves_are_kept_if_tensorboard_is_there_and_its_lack_is_told(tmp_path: 
         assert "pip install tensorboard" in str(error)  # noqa: PT017 - either is right, by what is installed
     else:
         assert list((tmp_path / "curves").glob("events*"))
+
+
+def test_clips_shorter_than_a_window_give_a_bundle_for_windows_as_the_recipe_says(tmp_path: Path) -> None:
+    recipe = replace(TINY, n_frames=32, length="rate")
+    clips = [replace(clip, joints=clip.joints[:20], time_s=clip.time_s[:20]) for clip in clip_set()]
+
+    bundle = train(clips, out_bundle=tmp_path / "short", recipe=recipe)
+
+    assert bundle.window_frames == 32
+    assert bundle.live_problem() is None
+
+
+@pytest.mark.slow
+def test_a_time_limit_is_shared_out_among_the_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started_at = time.time()  # the limit counts from the start of the process, and pytest may be minutes old
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: started_at)
+
+    bundle = train(
+        clip_set(n_subjects=8),
+        out_bundle=tmp_path / "two",
+        recipe=replace(TWO, epochs=10_000),
+        machinery=Machinery(time_limit_min=20 / 60),
+    )
+
+    assert time.time() - started_at < 20
+    one, two = (row["epochs"] for row in bundle.metrics["training"]["networks"])
+    assert 0.4 < one / two < 2.5
 
 
 def test_one_frame_clips_are_learnt_from(tmp_path: Path) -> None:
