@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from graphs.layouts import LAYOUTS
+from graphs import LAYOUTS, find_layout
 from har.errors import ShapeError
 from har.records import FloatArray
-from har.windows import clean, normalise, pose_share, resample
+from har.windows import clean, find_reference, normalise, pose_share, resample
 
 STANDING = np.array(
     [
@@ -275,3 +275,105 @@ def test_the_share_of_frames_with_a_pose_needs_more_than_a_face() -> None:
     joints[1, 5:, :2] = np.nan
 
     assert pose_share(joints) == 0.5
+
+
+def deep(joints: FloatArray, *, turned_rad: float = 0.0) -> FloatArray:
+    """Give flat people (T, V, 3) a depth, three metres away, turned about the vertical through x 300."""
+    x = joints[..., 0] - 300
+    z = np.float32(360) + np.float32(np.sin(turned_rad)) * x
+    x = 300 + np.float32(np.cos(turned_rad)) * x
+    return np.stack([x, joints[..., 1], z, joints[..., 2]], axis=-1)
+
+
+def test_joints_with_depth_are_put_on_a_grid_alike() -> None:
+    joints = deep(falling_person(n_frames=32))
+    joints[5:8, 9, :3] = np.nan
+    time_s = np.arange(32) / 15
+
+    grid = resample(time_s, joints, rate_hz=15, end_s=float(time_s[-1]), n_frames=32)
+
+    assert grid.shape == (32, 17, 4)
+    np.testing.assert_allclose(np.delete(grid, 9, axis=1), np.delete(joints, 9, axis=1), atol=1e-3)
+    assert np.isfinite(grid).all()
+
+
+def test_depth_of_nothing_gives_what_flat_joints_give() -> None:
+    flat = falling_person(n_frames=32)
+    flat[3:9, 9] = np.nan
+
+    result = normalise(deep(flat))
+
+    np.testing.assert_allclose(result[..., [0, 1, 3]], normalise(flat), atol=1e-5)
+    np.testing.assert_allclose(result[..., 2], 0, atol=1e-5)
+
+
+@given(size=st.floats(0.001, 8), place=st.tuples(*[st.floats(-3000, 3000)] * 3))
+@settings(deadline=None, max_examples=40)
+def test_units_and_place_change_nothing_with_depth_either(size: float, place: tuple[float, float, float]) -> None:
+    joints = deep(falling_person(n_frames=32), turned_rad=0.7)
+    moved = joints.copy()
+    moved[..., :3] = (joints[..., :3] + np.float32(place)) * np.float32(size)
+
+    np.testing.assert_allclose(normalise(moved), normalise(joints), atol=1e-2)
+
+
+@pytest.mark.parametrize("turned_rad", [0.0, 0.6, -1.4, 3.0])
+def test_a_body_can_be_turned_to_face_the_camera(turned_rad: float) -> None:
+    facing, other = (normalise(deep(standing_person(n_frames=8), turned_rad=at), facing=True) for at in (0, turned_rad))
+
+    np.testing.assert_allclose(other, facing, atol=1e-5)
+    assert other[0, 5, 0] > 0.2  # the left shoulder, to the right in the picture
+
+
+def test_turning_to_the_camera_is_by_the_first_frames_so_that_a_turn_stays_a_turn() -> None:
+    joints = np.concatenate([deep(standing_person(n_frames=8), turned_rad=at) for at in (0.5, 1.5)])
+
+    result = normalise(joints, facing=True)
+
+    across = result[:, 5] - result[:, 6]
+    assert abs(across[0, 2]) < 0.01
+    assert np.arctan2(across[-1, 2], across[-1, 0]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_body_whose_sides_are_never_seen_is_not_turned() -> None:
+    joints = deep(standing_person(n_frames=8), turned_rad=0.5)
+    joints[:, [5, 11], :3] = np.nan
+
+    np.testing.assert_allclose(normalise(joints, facing=True), normalise(joints), atol=1e-6)
+
+
+def test_a_second_person_can_be_seen_in_the_frame_of_the_first() -> None:
+    first = deep(standing_person(n_frames=8))
+    second = first + np.float32([240, 0, 0, 0])
+    both = np.stack([first, second])
+    own = normalise(both)
+
+    shared = normalise(both, reference=find_reference(both[:1])[np.array([0, 0])])
+
+    np.testing.assert_allclose(shared[0], own[0])
+    np.testing.assert_allclose(own[1], own[0], atol=1e-5)
+    trunk_px = 120 * (1.42 - 0.92)
+    np.testing.assert_allclose(shared[1, ..., 0] - shared[0, ..., 0], 240 / trunk_px, rtol=0.05)
+
+
+def test_a_flat_body_with_depth_is_seen_but_a_line_is_not() -> None:
+    joints = deep(standing_person(n_frames=2))
+    joints[1, :, 0] = 300
+
+    cleaned = clean(joints)
+
+    assert np.isfinite(cleaned[0]).all()
+    assert np.isnan(cleaned[1, :, :3]).all()
+
+
+def test_a_skeleton_without_hips_or_shoulders_goes_by_its_box() -> None:
+    dog = find_layout(["nose", "withers", "tail_base", "paw"], [(0, 1), (1, 2), (1, 3)]).layout
+    joints = np.random.default_rng(0).normal(size=(6, 4, 4)).astype(np.float32)
+    joints[..., 3] = 1
+
+    one, other = normalise(joints, layout=dog.name), normalise(joints * np.float32([9, 9, 9, 1]), layout=dog.name)
+
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    sides = one[..., :3].max(axis=1) - one[..., :3].min(axis=1)
+    assert 2 < np.quantile(sides.max(axis=1), 0.8) < 5  # a box's longer side is 1 / 0.3 of what stands for the trunk
+    assert pose_share(joints) == 1
