@@ -43,6 +43,10 @@ _WIDE_BOX = 1.1
 _OFF_FLOOR_HEAD_RISE = 0.6
 # Nobody loses more than this of the way down by crouching or sitting: for a person lost on the way.
 _LOST_DROP = 0.15
+# Seen on the floor for this long, somebody out of sight is taken to be lying there still; for less, it was a glimpse.
+_FLOOR_SURE_S = 3.0
+# Who is half covered lies there still if the shoulders are no farther up than this.
+_SAME_HEIGHT = 0.2
 # A crouch or the lowest point of a squat lasts less; so whoever is low for less when the source ends is not in danger.
 _END_AFTER_S = 0.7
 _PRIORITY_RANK: dict[Priority, int] = {"low": 0, "medium": 1, "high": 2}
@@ -136,6 +140,7 @@ class DangerRule:
         self._readings: list[tuple[float, bool]] = []
         self._floor_since_s: float | None = None
         self._floor_seen_s = 0.0
+        self._floor_shoulder_y = 0.0
         self.incident: Incident | None = None
 
     def update(self, posture: Posture, risk: Risk | None, *, source_time_s: float, resting: bool = False,
@@ -179,10 +184,14 @@ class DangerRule:
         return self._floor_since_s is not None
 
     def is_same(self, posture: Posture) -> bool:
-        """Say whether somebody seen near here may be this person, lost from sight: down in danger, or on the floor."""
+        """Say whether somebody seen near here may be this person, lost from sight: down in danger, or on the floor.
+
+        Of somebody in danger, whoever stands there is a helper; of somebody on the floor without danger, it is
+        themselves, got up again.
+        """
         if self.incident is not None:
             return _is_down(self.incident, posture)
-        return self.on_floor and is_on_floor(posture)
+        return self.on_floor
 
     def finish(
         self, posture: Posture, *, source_time_s: float, why: str, confirm: Confirm | None = None
@@ -281,12 +290,28 @@ class DangerRule:
             return []
         if posture.found and is_on_floor(posture):
             self._floor_since_s = now_s if self._floor_since_s is None else self._floor_since_s
-            self._floor_seen_s = now_s
-        elif now_s - self._floor_seen_s > self._settings.floor_gap_s and (posture.found or self.incident is None):
+            self._floor_seen_s, self._floor_shoulder_y = now_s, posture.shoulder_y
+        elif self._still_on_floor(posture):
+            pass
+        elif now_s - self._floor_seen_s > self._settings.floor_gap_s:
             self._floor_since_s = None
         if self._floor_since_s is None or now_s - self._floor_since_s < limit_s:
             return []
         return self._floor_alert(posture, source_time_s, since_s=self._floor_since_s)
+
+    def _still_on_floor(self, posture: Posture) -> bool:
+        """Say whether somebody seen lying on the floor is still there as far as one can know.
+
+        Out of sight, the last posture seen is what is known: under a blanket or behind a table nobody gets up unseen.
+        The same goes for somebody of whom head or hips are covered and the shoulders are as low as they were.
+        """
+        if self._floor_since_s is None:
+            return False
+        if posture.found:
+            risen = (self._floor_shoulder_y - posture.shoulder_y) / posture.body_px
+            return not posture.whole and risen < _SAME_HEIGHT
+        seen_for_s = self._floor_seen_s - self._floor_since_s
+        return self.incident is not None or (not posture.at_edge and seen_for_s >= _FLOOR_SURE_S)
 
     def _floor_alert(self, posture: Posture, source_time_s: float, *, since_s: float) -> list[Event]:
         """Raise a floor alert, once; or none if a fall's alert already tells of this person."""

@@ -139,6 +139,7 @@ class Posture:
         place: (x, y) middle of the hips (or shoulders), pixels.
         body_px: length of the upright body, pixels.
         at_edge: the box touches the left, right or upper edge.
+        whole: head and hips were both seen; if not, the rise of the one that was not is 1.
     """
 
     time_s: float
@@ -152,6 +153,7 @@ class Posture:
     place: tuple[float, float]
     body_px: float
     at_edge: bool
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

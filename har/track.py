@@ -7,13 +7,15 @@ danger classifier and no guards, a clip of people who come and go gave about a h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from har.records import SEEN_SCORE, FloatArray, Pose, PoseFrame
+from har.windows import FRAME_MARGIN
 
 # COCO's per-joint falloff, 2 sigma (cocodataset.org, keypoint evaluation).
 _OKS_FALLOFF = 2.0 * np.array(
@@ -179,7 +181,7 @@ class Tracker:
     def _people(self, frame: PoseFrame) -> list[Sighting]:
         """Drop poses that are nobody, and the weaker of two poses of one person."""
         found = []
-        for pose in frame.poses:
+        for pose in (_without_far_joints(pose, frame) for pose in frame.poses):
             box = box_of(pose)
             if box is not None and box.longer_side >= self._settings.min_side_kept * frame.height_px:
                 found.append(Sighting(frame.time_s, pose, box))
@@ -255,6 +257,14 @@ def box_of(pose: Pose) -> Box | None:
     return box if box.width > 1.0 and box.height > 1.0 else None
 
 
+def _without_far_joints(pose: Pose, frame: PoseFrame) -> Pose:
+    """Take joints far outside the picture for not seen: they are guesses, and would make the body longer than it is."""
+    size = np.array([frame.width_px, frame.height_px], dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = (np.abs(pose.xy - size / 2) <= size * (0.5 + FRAME_MARGIN)).all(axis=1)
+    return pose if near.all() else replace(pose, score=np.where(near, pose.score, np.float32(0)))
+
+
 def oks(a: Pose, b: Pose) -> float:
     """Object keypoint similarity of two COCO-17 poses, in [0, 1].
 
@@ -269,8 +279,12 @@ def oks(a: Pose, b: Pose) -> float:
     return float(np.exp(-squared / (2 * area * _OKS_FALLOFF[seen] ** 2)).mean())
 
 
+@lru_cache(maxsize=64)
 def _seen(pose: Pose) -> npt.NDArray[np.bool_]:
-    """Say which joints count as seen: scored, and at a place that any picture could have."""
+    """Say which joints count as seen: scored, and at a place that any picture could have.
+
+    Asked again and again of the poses of the last two frames, so these are kept (poses never change).
+    """
     with np.errstate(invalid="ignore"):
         return (pose.score >= SEEN_SCORE) & (np.abs(pose.xy) < _FARTHEST_PX).all(axis=1)
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _REMEMBERED = 20_000  # ids of events shown, so that a repeat is not shown again
 _DANGER_WORDS = {
     "new": {"fall": "maybe a fall", "risk": "maybe in danger", "floor": "low on the floor"},
-    "update": {"fall": "still maybe a fall", "risk": "still maybe in danger", "floor": "still low on the floor"},
+    "update": {"fall": "looks like a fall", "risk": "looks like danger", "floor": "still low on the floor"},
     "end": {"fall": "no longer a fall", "risk": "no longer in danger", "floor": "up from the floor"},
 }
 _ALERT_WORDS = {"fall": "FALL", "risk": "IN DANGER", "floor": "ON THE FLOOR", "technical": "TECHNICAL"}

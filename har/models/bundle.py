@@ -118,6 +118,7 @@ class Bundle:
             self.risk,
             threshold=float(self.risk_meta["threshold"]),
             confirm_threshold=float(confirm.get("threshold", 0.5)),
+            features=self.risk_meta["features"],
         )
 
 
@@ -283,7 +284,9 @@ def _golden_blob(path: Path, model: Streams, windows: FloatArray, risk: RiskPart
     if risk is not None:
         golden["risk_features"] = contents.packed(risk.golden_features, np.float64)
         try:
-            danger = RiskModel.from_arrays(risk.arrays).probability(golden["risk_features"].numpy())
+            danger = RiskModel.from_arrays(risk.arrays, features=risk.meta["features"]).probability(
+                golden["risk_features"].numpy()
+            )
         except (ShapeError, KeyError, IndexError, ValueError) as error:
             contents.refuse(path, "risk.safetensors", f"no risk model can be made of it ({error})")
         golden["risk_probabilities"] = contents.packed(danger, np.float64)

@@ -397,7 +397,7 @@ def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
         refuse(path, "manifest.json", f"risk is {'null' if meta is None else 'described'}, but {found}")
     if meta is None:
         return None
-    if tuple(meta.features) != FEATURES:
+    if not set(meta.features) <= set(FEATURES):
         refuse(path, "manifest.json", "risk.features are not the features computed here", "Retrain the risk model.")
     if meta.confirm is not None and tuple(meta.confirm.features) != CONFIRM_FEATURES:
         refuse(
@@ -414,7 +414,9 @@ def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
     for array in frozen.values():
         array.flags.writeable = False
     confirm_threshold = meta.confirm.threshold if meta.confirm is not None else 0.5
-    return RiskModel.from_arrays(frozen, threshold=meta.threshold, confirm_threshold=confirm_threshold)
+    return RiskModel.from_arrays(
+        frozen, threshold=meta.threshold, confirm_threshold=confirm_threshold, features=meta.features
+    )
 
 
 def _risk_shapes(arrays: Mapping[str, Tensor], *, prefix: str, n_features: int) -> dict[str, Tensor]:
@@ -452,7 +454,7 @@ def check_golden(
         "probabilities": ((n, model.config.n_classes), torch.float32),
     }
     if risk is not None:
-        shapes["risk_features"] = ((n_risk, len(FEATURES)), torch.float64)
+        shapes["risk_features"] = ((n_risk, len(risk.features)), torch.float64)
         shapes["risk_probabilities"] = ((n_risk,), torch.float64)
     unknown_is_nan = {name: tensor.nan_to_num() if name == "windows" else tensor for name, tensor in golden.items()}
     wanted = {name: torch.empty(shape, dtype=dtype, device="meta") for name, (shape, dtype) in shapes.items()}

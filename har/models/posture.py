@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from har.models.confirm_features import CONFIRM_FEATURES, confirm_features
+from har.models.quantiles import median, quantile
 from har.models.risk import RiskModel
 from har.models.risk_features import FEATURES, Array, BodyTrace, body_features
 from har.records import DangerKind, Posture, Risk, Stance
@@ -40,7 +41,7 @@ def read_posture(body: BodyTrace, *, time_s: float, body_px: float, at_edge: boo
         time_s=time_s,
         found=found,
         trunk_angle=_median(body.trunk_angle[now], otherwise=0.0),
-        aspect=float(np.median(width / np.maximum(height, 1.0))),
+        aspect=median(width / np.maximum(height, 1.0)),
         shoulder_y=_median(shoulder[now, 1], otherwise=0.0),
         hip_y=_median(hip[now, 1], otherwise=0.0),
         head_rise=_median((lowest - body.head[:, 1])[now], otherwise=size) / size,
@@ -48,6 +49,7 @@ def read_posture(body: BodyTrace, *, time_s: float, body_px: float, at_edge: boo
         place=(_median(trunk[:, 0], otherwise=0.0), _median(trunk[:, 1], otherwise=0.0)),
         body_px=size,
         at_edge=at_edge,
+        whole=bool(np.isfinite(body.hip[now]).any() and np.isfinite(body.head[now]).any()),
     )
 
 
@@ -66,7 +68,7 @@ def assess_risk(body: BodyTrace, model: RiskModel, *, width_px: int, height_px: 
     features = body_features(body, width_px=width_px, height_px=height_px)
     if features is None:
         return None
-    probability = float(model.probability(features[None])[0])
+    probability = float(model.probability(model.pick(features)[None])[0])
     value = dict(zip(FEATURES, (float(f) for f in features), strict=True))
     return Risk(probability, judge_features(features), _in_words(value, body), stance_before(body))
 
@@ -113,7 +115,7 @@ def stance_before(body: BodyTrace) -> Stance:
 def _highest(line: Array, otherwise: Array) -> float:
     y = np.where(np.isfinite(line[:, 1]), line[:, 1], otherwise[:, 1])
     y = y[np.isfinite(y)]
-    return float(np.percentile(y, 15)) if y.size else 0.0
+    return quantile(y, 0.15) if y.size else 0.0
 
 
 def _in_words(value: dict[str, float], body: BodyTrace) -> str:
@@ -139,7 +141,7 @@ def _drop_time_s(body: BodyTrace, part: str) -> float:
     y = body.hip[:, 1] if part == "hips" else body.shoulder[:, 1]
     known = np.flatnonzero(np.isfinite(y))
     line = y[known]
-    low, high = np.percentile(line, 5), np.percentile(line, 95)
+    low, high = quantile(line, 0.05), quantile(line, 0.95)
     end = int(known[np.flatnonzero(line >= low + 0.9 * (high - low))[0]])
     before = known[(known <= end) & (y[known] <= low + 0.1 * (high - low))]
     start = int(before[-1]) if before.size else int(known[0])
@@ -148,4 +150,4 @@ def _drop_time_s(body: BodyTrace, part: str) -> float:
 
 def _median(values: np.typing.NDArray[np.float64], *, otherwise: float) -> float:
     known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else otherwise
+    return median(known) if known.size else otherwise

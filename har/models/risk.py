@@ -6,7 +6,7 @@ It is fitted with scikit-learn and served as fused arrays: one dot product per w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,7 +66,12 @@ class RiskModel:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, Array], *, threshold: float = 0.5, confirm_threshold: float = 0.5
+        cls,
+        arrays: Mapping[str, Array],
+        *,
+        threshold: float = 0.5,
+        confirm_threshold: float = 0.5,
+        features: Sequence[str] = FEATURES,
     ) -> RiskModel:
         """Make a model of the arrays of a bundle.
 
@@ -75,12 +80,13 @@ class RiskModel:
                 are confirmed by a model.
             threshold: probability from which danger is suspected.
             confirm_threshold: probability from which a suspicion is confirmed.
+            features: names of the features that it was fitted on.
         """
         confirm = None
         if any(name.startswith(CONFIRM_PREFIX) for name in arrays):
             own = {name: arrays[CONFIRM_PREFIX + name] for name in RISK_TENSORS}
             confirm = replace(cls._of(own, CONFIRM_FEATURES), threshold=confirm_threshold)
-        return replace(cls._of(arrays, FEATURES), threshold=threshold, confirm=confirm)
+        return replace(cls._of(arrays, tuple(features)), threshold=threshold, confirm=confirm)
 
     @classmethod
     def _of(cls, arrays: Mapping[str, Array], features: tuple[str, ...]) -> RiskModel:
@@ -114,6 +120,12 @@ class RiskModel:
         margin = (standard - self.pca_mean) @ self.weights + self.intercept
         slope, offset = self.calibration
         return _sigmoid(slope * margin + offset)
+
+    def pick(self, features: Array) -> Array:
+        """Give the columns that this model looks at of features (..., F) in the order of `FEATURES`."""
+        if self.features == FEATURES:
+            return features
+        return features[..., [FEATURES.index(name) for name in self.features]]
 
     def strongest(self, features: Array, *, n: int = 3) -> tuple[str, ...]:
         """Name the features that speak most for danger in one window.

@@ -28,6 +28,8 @@ MIN_HISTORY_S = 1.0
 _START_S = 0.8
 _END_S = 0.6
 _SPEED_OVER_S = 0.4
+# A trunk farther than this from upright, at the start, is that of somebody who lies: a fall out of bed drops, too.
+_LEVEL_FROM = 0.2
 _TORSO_PER_BODY = 3.0  # nose-to-ankle length over shoulder-hip length of an upright adult (Drillis & Contini 1966)
 
 FEATURES = (
@@ -38,9 +40,12 @@ FEATURES = (
     "leg rise at the end", "head over hips at the end", "hips over lowest point at the end", "movement at the end",
     "found share", "found share at the end", "score at the start", "score at the end", "drop while lost",
     "lowest point drop", "trunk length ratio", "side edge touched at the end", "lower edge touched at the end",
-    "sideways speed",
+    "sideways speed", "hip drop while level", "hip drop speed while level",
 )  # fmt: skip
-"""Names of the features, in their order. Lengths are in body lengths, angles in half turns, times in seconds."""
+"""Names of the features, in their order. Lengths are in body lengths, angles in half turns, times in seconds.
+
+New ones are added at the end; a model looks at those that it was fitted on.
+"""
 
 _JOINT = {name: i for i, name in enumerate(LAYOUTS["coco17"].joints)}
 _HEAD = [_JOINT[n] for n in ("nose", "left_eye", "right_eye", "left_ear", "right_ear")]
@@ -142,6 +147,9 @@ def body_features(body: BodyTrace, *, width_px: int, height_px: int) -> Array | 
         return None
     start, end = _ends(body)
     values = _posture(body, start, end) | _motion(body, start, end) | _evidence(body, start, end, width_px, height_px)
+    level = max(values["trunk angle at the start"] - _LEVEL_FROM, 0.0)
+    values["hip drop while level"] = min(max(values["hip drop"], 0.0), 1.0) * level
+    values["hip drop speed while level"] = min(max(values["hip drop speed"], 0.0), 3.0) * level
     row: Array = np.array([values[name] for name in FEATURES], dtype=np.float64)
     return np.nan_to_num(row, nan=0.0, posinf=5.0, neginf=-5.0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count, pairwise
 
 import pytest
@@ -448,3 +449,75 @@ def test_whatever_happens_danger_begins_before_it_ends_and_an_incident_has_one_a
             assert event.alert == raised
     ids = [alert.alert for alert in alerts(events) if alert.change == "state"]
     assert len(set(ids)) == len(ids)
+
+
+def test_an_alert_needs_the_confirming_model_to_agree_and_it_is_asked_only_when_somebody_stays_down() -> None:
+    asked: list[float] = []
+
+    def play_with(answer: bool) -> list[Event]:
+        rule, events = new_rule(), []
+        for step in range(65):
+            at_s = step * STEP_S
+            posture = STANDING if at_s < 3.0 else LYING
+            confirm = partial(_answer, asked, at_s, answer)
+            events += rule.update(replace(posture, time_s=START_S + at_s), FALL if 3.0 <= at_s < 4.0 else CALM,
+                                  source_time_s=at_s, confirm=confirm)  # fmt: skip
+        return events
+
+    agreed = play_with(True)
+    first_asked_s = asked[0]
+    refused = play_with(False)
+
+    assert kinds(agreed) == ["new", "update", "alert state"]
+    assert first_asked_s == pytest.approx(5.5, abs=0.2)
+    assert alerts(refused) == []
+
+
+def _answer(asked: list[float], at_s: float, answer: bool) -> bool:
+    asked.append(at_s)
+    return answer
+
+
+@pytest.mark.parametrize(("down_s", "confirmed", "n_alerts"), [(0.4, True, 0), (1.2, True, 1), (1.2, False, 0)])
+def test_when_the_source_ends_somebody_low_for_a_moment_or_by_their_own_will_is_no_alert(
+    down_s: float, confirmed: bool, n_alerts: int
+) -> None:
+    rule = new_rule()
+    play(rule, [(3.0, STANDING, CALM), (down_s, LYING, FALL)])
+    end_s = 3.0 + down_s
+
+    events = rule.finish(
+        replace(LYING, time_s=START_S + end_s), source_time_s=end_s, why="source_ended", confirm=lambda: confirmed
+    )
+
+    assert len(alerts(events)) == n_alerts
+
+
+def test_the_floor_timer_goes_on_under_a_blanket_and_out_of_sight() -> None:
+    covered = replace(LYING, whole=False, hip_rise=1.0, trunk_angle=0.0)
+
+    for hidden in (covered, LOST):
+        events = play(new_rule(), [(5.0, STANDING, None), (10.0, LYING, None), (60.0, hidden, None)])
+
+        assert [alert.kind for alert in alerts(events)] == ["floor"]
+
+
+def test_a_glimpse_of_somebody_low_who_is_then_lost_starts_no_timer() -> None:
+    assert play(new_rule(), [(5.0, STANDING, None), (1.0, LYING, None), (120.0, LOST, None)]) == []
+    assert play(new_rule(), [(5.0, STANDING, None), (10.0, LYING, None), (120.0, LOST_AT_EDGE, None)]) == []
+
+
+def test_somebody_half_covered_who_sits_up_is_not_on_the_floor_any_more() -> None:
+    sat_up = replace(SITTING, whole=False, hip_rise=1.0)
+
+    assert play(new_rule(), [(5.0, STANDING, None), (10.0, LYING, None), (120.0, sat_up, None)]) == []
+
+
+def test_somebody_standing_where_a_person_lay_without_danger_may_be_the_same_and_a_helper_if_there_is_danger() -> None:
+    on_floor, in_danger = new_rule(), new_rule()
+    play(on_floor, [(10.0, LYING, None)])
+    play(in_danger, FALLEN)
+
+    assert on_floor.is_same(STANDING)
+    assert not in_danger.is_same(STANDING)
+    assert not new_rule().is_same(LYING)

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -14,8 +17,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from har.errors import ShapeError
-from har.models.risk import RISK_TENSORS, RiskModel, fit_risk_model
+from har.models.bundle import RiskPart, load_bundle, save_bundle
+from har.models.confirm_features import CONFIRM_FEATURES
+from har.models.risk import RISK_TENSORS, RiskModel, fit_risk_model, fit_with_folds
 from har.models.risk_features import FEATURES, MIN_HISTORY_S, RISK_WINDOW_S, Array, risk_features, trace_body
+from har.models.stgcn import STGCN, STGCNConfig
 from har.records import FloatArray
 from tests.builders import HEIGHT_PX, WIDTH_PX, Body, falling_body, seated_body, standing_body, walking_body
 
@@ -183,7 +189,7 @@ def some_windows(*, n_subjects: int = 6, n_each: int = 30, seed: int = 0) -> tup
     features = rng.normal(0, 1, (len(danger), len(FEATURES))) * np.linspace(0.01, 5, len(FEATURES))
     for name in ("shoulder drop", "hip drop", "trunk angle change"):
         column = FEATURES.index(name)
-        features[:, column] = 0.8 * danger + rng.normal(0, 0.25, len(danger))
+        features[:, column] = 0.8 * danger + rng.normal(0, 0.35, len(danger))
     return features, danger, subject
 
 
@@ -279,3 +285,64 @@ def test_the_features_that_speak_most_for_danger_are_named() -> None:
     assert model.strongest(dropped)[:2] == ("shoulder drop", "hip drop")
     assert model.strongest(usual) == ()
     assert len(model.strongest(features[0], n=2)) <= 2
+
+
+def test_the_arrays_answer_alike_after_a_bundle_was_saved_and_loaded(tmp_path: Path) -> None:
+    features, danger, subject = some_windows()
+    fit = fit_with_folds(features, danger, subject, n_components=12)
+    confirming = fit_with_folds(
+        features[:, : len(CONFIRM_FEATURES)], danger, subject, n_components=8, names=CONFIRM_FEATURES
+    ).model
+    model = replace(fit.model, threshold=0.3, confirm=replace(confirming, threshold=0.9))
+    meta = {"features": list(FEATURES), "threshold": 0.3}
+    meta |= {"confirm": {"features": list(CONFIRM_FEATURES), "threshold": 0.9}}
+
+    loaded = saved_and_loaded(tmp_path, RiskPart(model.to_arrays(), meta, features[:4]))
+
+    pipeline = make_pipeline(
+        StandardScaler(), PCA(12, random_state=0), LogisticRegression(C=0.3, class_weight="balanced", max_iter=2000)
+    ).fit(features, danger)
+    slope, offset = model.calibration
+    wanted = 1 / (1 + np.exp(-(slope * pipeline.decision_function(features) + offset)))
+    np.testing.assert_allclose(loaded.probability(features), wanted, atol=1e-6)
+    assert loaded.confirm is not None
+    assert (loaded.threshold, loaded.confirm.threshold, loaded.confirm.features) == (0.3, 0.9, CONFIRM_FEATURES)
+    few = features[:, : len(CONFIRM_FEATURES)]
+    np.testing.assert_allclose(loaded.confirm.probability(few), confirming.probability(few), atol=1e-12)
+
+
+def test_a_model_fitted_on_fewer_features_looks_at_its_own_only(tmp_path: Path) -> None:
+    features, danger, subject = some_windows()
+    names = FEATURES[:32]
+    older = fit_with_folds(features[:, :32], danger, subject, n_components=8, names=names).model
+
+    meta = {"features": list(names), "threshold": 0.5}
+    loaded = saved_and_loaded(tmp_path, RiskPart(older.to_arrays(), meta, features[:4, :32]))
+
+    assert loaded.features == names
+    np.testing.assert_array_equal(loaded.pick(features), features[:, :32])
+    np.testing.assert_allclose(loaded.probability(loaded.pick(features)), older.probability(features[:, :32]))
+
+
+def saved_and_loaded(folder: Path, part: RiskPart) -> RiskModel:
+    torch.manual_seed(0)
+    network = STGCN(STGCNConfig(n_classes=2, channels=(4,) * 9))
+    windows = np.random.default_rng(0).normal(size=(1, 16, 17, 3)).astype(np.float32)
+    save_bundle(folder / "bundle", name="b", version="1", model=network, labels=["a", "b"], rate_hz=15.0,
+                golden_windows=windows, norm={}, metrics={}, card="", data_digest="", created=datetime.now(UTC),
+                risk=part)  # fmt: skip
+    loaded = load_bundle(folder / "bundle").risk_model()
+    assert loaded is not None
+    return loaded
+
+
+def test_every_subject_is_judged_by_a_model_that_did_not_see_them() -> None:
+    features, danger, subject = some_windows()
+
+    fit = fit_with_folds(features, danger, subject, n_components=12)
+
+    for one in np.unique(subject):
+        judge = fit.without(int(one))
+        assert judge is not None
+        np.testing.assert_allclose(judge.probability(features[subject == one]), fit.unseen[subject == one])
+    assert fit.without(99) is None

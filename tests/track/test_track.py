@@ -342,3 +342,17 @@ def test_the_picture_of_the_builders_holds_their_people() -> None:
     assert (joints >= 0).all()
     assert (joints[:, 0] < WIDTH_PX).all()
     assert (joints[:, 1] < HEIGHT_PX).all()
+
+
+def test_a_joint_guessed_far_outside_the_picture_does_not_make_the_body_longer() -> None:
+    guessed = standing_body()
+    guessed[15:] = [[WIDTH_PX * 1.4, HEIGHT_PX * 2.0], [-WIDTH_PX * 0.4, HEIGHT_PX * 2.0]]
+    tracker, plain = Tracker(), Tracker()
+
+    for step in range(10):
+        tracker.update(pose_frame([pose_of(guessed)], at_s=step / 15))
+        plain.update(pose_frame([pose_of(standing_body())], at_s=step / 15))
+
+    assert tracker.tracks[0].body_px <= plain.tracks[0].body_px
+    assert tracker.tracks[0].last.pose.score[15:].tolist() == [0.0, 0.0]
+    assert not tracker.touches_edge(tracker.tracks[0].last.box, pose_frame([], at_s=1.0))

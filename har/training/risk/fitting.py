@@ -22,10 +22,11 @@ from har.training.risk.windows import RATE_HZ, RiskWindows, Stream, cut_risk_win
 
 N_GOLDEN = 16
 PENALTY = 0.3
-_LOWEST_THRESHOLD, _HIGHEST_THRESHOLD = 0.1, 0.5
-# Thresholds tried, both for suspicions that nothing confirms and for confirmation.
-_THRESHOLDS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99)
-_FALLS_GIVEN_UP = 0.05
+_SUSPICIONS = (0.05, 0.1, 0.2, 0.35, 0.5)
+"""Thresholds of suspicion that are tried."""
+_CONFIRMATIONS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98)
+"""Thresholds of confirmation that are tried."""
+_FALLS_GIVEN_UP = 0.03
 """Share of the falls that may be given up for the budget; beyond it the budget yields."""
 
 
@@ -101,10 +102,10 @@ def _spread(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
 def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) -> RiskFit:
     """Fit the risk model and choose its thresholds.
 
-    Suspicion has to be easy, since an alert hangs on confirmation: its threshold is four fifths of the probability that
-    nineteen of twenty falls reach in windows of people the model did not see. The alert rule is then played over
-    everybody in time order, by models that had not seen them, and the confirming threshold is the lowest that keeps
-    to the budget. Where there is too little to fit a confirming model on, the threshold of suspicion keeps to it.
+    The alert rule is played over everybody in time order, by models that had not seen them, with each of some
+    thresholds of suspicion and of confirmation. Of the pairs that keep to the budget of false alerts the one that finds
+    most falls is taken, and of those the one that suspects least. A budget that would cost more than 3 % of the falls
+    yields. Where there is too little to fit a confirming model on, staying down is confirmation.
 
     Args:
         windows: of people in danger and others.
@@ -117,10 +118,8 @@ def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) ->
     )
     known = np.nan_to_num(fit.unseen)
     best = np.array([known[windows.fall == fall].max() for fall in range(int(windows.fall.max()) + 1)])
-    easy = 0.8 * float(np.quantile(best, 0.05))
-    threshold = round(min(max(easy, _LOWEST_THRESHOLD), _HIGHEST_THRESHOLD), 3)
     danger = [_unseen(stream, fit) for stream in windows.streams]
-    model, tally = _choose_thresholds(windows.streams, danger, fit.model, easy=threshold, per_day=alerts_per_day)
+    model, tally = _choose_thresholds(windows.streams, danger, fit.model, per_day=alerts_per_day)
     standard = (windows.features - model.mean) / model.scale
     kept = (standard - model.pca_mean) @ model.components.T
     return RiskFit(
@@ -145,33 +144,56 @@ def _unseen(stream: Stream, fit: FoldedFit) -> Array:
     return probability
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial:
+    """The alert rule with one pair of thresholds.
+
+    Attributes:
+        model: the model with these thresholds.
+        tally: what came of it.
+    """
+
+    model: RiskModel
+    tally: Tally
+
+
 def _choose_thresholds(
-    streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel, *, easy: float, per_day: float
+    streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel, *, per_day: float
 ) -> tuple[RiskModel, Tally]:
-    moments = find_moments(streams, danger, threshold=easy)
+    trials = [
+        trial
+        for threshold in _SUSPICIONS
+        for trial in _try_threshold(streams, danger, replace(model, threshold=threshold))
+    ]
+    best = _within_budget(trials, per_day=per_day)
+    return best.model, best.tally
+
+
+def _try_threshold(streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel) -> list[_Trial]:
+    """Play the rule with one threshold of suspicion and every threshold of confirmation."""
+    moments = find_moments(streams, danger, threshold=model.threshold)
     confirm = fit_confirmation(moments, c=PENALTY)
     if moments is None or confirm is None:
-        trials = {t: _play_all(streams, danger, threshold=t) for t in _THRESHOLDS if t >= easy} or {
-            easy: _play_all(streams, danger, threshold=easy)
-        }
-        threshold = _within_budget(trials, per_day=per_day)
-        return replace(model, threshold=threshold), trials[threshold]
+        return [_Trial(model, _play_all(streams, danger, threshold=model.threshold))]
     says = _confirmations(moments, confirm)
-    trials = {t: _play_all(streams, danger, threshold=easy, says=says, confirm_threshold=t) for t in _THRESHOLDS}
-    threshold = _within_budget(trials, per_day=per_day)
-    confirming = replace(confirm.model, threshold=threshold)
-    return replace(model, threshold=easy, confirm=confirming), trials[threshold]
+    return [
+        _Trial(
+            replace(model, confirm=replace(confirm.model, threshold=threshold)),
+            _play_all(streams, danger, threshold=model.threshold, says=says, confirm_threshold=threshold),
+        )
+        for threshold in _CONFIRMATIONS
+    ]
 
 
-def _within_budget(trials: dict[float, Tally], *, per_day: float) -> float:
-    """Give the lowest threshold within the budget that does not give up too many falls.
-
-    Where none is, the one with the fewest false alerts of those that do not.
-    """
-    most = max(tally.found for tally in trials.values())
-    usable = {t: tally for t, tally in trials.items() if tally.found >= (1 - _FALLS_GIVEN_UP) * most}
-    within = [t for t, tally in usable.items() if tally.false_alerts <= per_day * tally.daily_h / HOURS_PER_DAY]
-    return min(within) if within else min(usable, key=lambda t: (usable[t].false_alerts, -usable[t].found, t))
+def _within_budget(trials: Sequence[_Trial], *, per_day: float) -> _Trial:
+    """Give the trial that finds most falls within the budget; where that gives up too many, the one nearest to it."""
+    most = max(trial.tally.found for trial in trials)
+    usable = [trial for trial in trials if trial.tally.found >= (1 - _FALLS_GIVEN_UP) * most]
+    allowed = per_day * trials[0].tally.daily_h / HOURS_PER_DAY
+    within = [trial for trial in usable if trial.tally.false_alerts <= allowed]
+    if within:
+        return min(within, key=lambda trial: (-trial.tally.found, trial.tally.suspicions))
+    return min(usable, key=lambda trial: (trial.tally.false_alerts, -trial.tally.found, trial.tally.suspicions))
 
 
 def _confirmations(moments: Moments, confirm: FoldedFit) -> dict[tuple[int, float], float]:
