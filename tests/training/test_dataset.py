@@ -223,7 +223,9 @@ def with_second(clip: Clip, *, frames: slice, shift: float = 2.0) -> Clip:
 
 
 def test_two_people_share_one_frame_of_reference_so_that_distance_counts() -> None:
-    near, far = (with_second(deep_clip(str(shift), label="stand"), frames=slice(0, 40), shift=shift) for shift in (1.0, 3.0))
+    near, far = (
+        with_second(deep_clip(str(shift), label="stand"), frames=slice(0, 40), shift=shift) for shift in (1.0, 3.0)
+    )
     windows = cut_windows([near, deep_clip("alone"), far], RECIPES["clip"], names=NAMES)
 
     drawn = windows.draw(np.array([0, 1, 2]))
