@@ -47,7 +47,7 @@ def draw_order(learn: WindowSet, recipe: Recipe, *, rng: np.random.Generator) ->
     weights = counts[learn.labels].astype(np.float64) ** -recipe.balance
     sources = learn.sources()
     weights *= np.bincount(sources)[sources].astype(np.float64) ** -recipe.source_balance
-    n_windows = recipe.windows_per_epoch or len(learn)
+    n_windows = recipe.windows_in_pass(len(learn))
     edges = np.cumsum(weights[shuffled := rng.permutation(len(learn))] / weights.sum()) * n_windows
     picks = np.searchsorted(edges, np.arange(n_windows) + rng.uniform(), side="right")
     return rng.permutation(shuffled[np.minimum(picks, len(learn) - 1)])

@@ -116,7 +116,7 @@ def _begin(
     tuning: Tuning,
 ) -> Run:
     network.to(given.device.where)
-    n_windows = recipe.windows_per_epoch or len(learn)
+    n_windows = recipe.windows_in_pass(len(learn))
     schedule = Schedule.of(pass_steps=max(1, round(n_windows / recipe.batch_size)), n_passes=recipe.epochs)
     forward: nn.Module = network
     if given.workers.size > 1:

@@ -51,7 +51,8 @@ class Recipe:
         pool_last: outputs, newest last, that are averaged into the answer; 0 for all (better for trimmed clips).
         dropout: share of features dropped in a block.
         epochs: passes at most; fewer if the time limit says so.
-        windows_per_epoch: drawn in one pass; 0 draws as many as there are.
+        windows_per_epoch: drawn in one pass; 0 draws as many as there are, but `least_per_epoch` at least.
+        least_per_epoch: small sets are gone through several times in a pass, so that a plan in passes suits them too.
         batch_size: windows a step.
         optimiser: "sgd" (Nesterov, momentum 0.9) or "adamw".
         learning_rate: at its highest; falls to zero on a cosine.
@@ -106,6 +107,7 @@ class Recipe:
     dropout: float = 0.1
     epochs: int = 12
     windows_per_epoch: int = 0
+    least_per_epoch: int = 0
     batch_size: int = 32
     optimiser: Literal["sgd", "adamw"] = "adamw"
     learning_rate: float = 2e-3
@@ -144,6 +146,10 @@ class Recipe:
         if self.look_ahead == "centred":
             return tuple(span // 2 for span in self.spans)
         return LOOK_AHEAD[self.look_ahead] if isinstance(self.look_ahead, str) else self.look_ahead
+
+    def windows_in_pass(self, n_windows: int) -> int:
+        """Say how many windows are drawn in a pass over so many."""
+        return self.windows_per_epoch or max(n_windows, self.least_per_epoch)
 
     @property
     def spans(self) -> tuple[int, ...]:
@@ -198,7 +204,16 @@ _SHARES = (
     *("part_drop", "jitter"),
 )
 _NOT_NEGATIVE = (
-    *("label_delay_s", "max_gap_s", "windows_per_epoch", "warm_up_epochs", "weight_decay", "patience", "pool_last"),
+    *(
+        "label_delay_s",
+        "max_gap_s",
+        "windows_per_epoch",
+        "least_per_epoch",
+        "warm_up_epochs",
+        "weight_decay",
+        "patience",
+        "pool_last",
+    ),
     *("rotate_deg", "scale", "shear", "noise", "mixup"),
 )
 _LIMITS = {
@@ -296,7 +311,8 @@ RECIPES: dict[str, Recipe] = {
         look_ahead="centred",
         pool_last=0,
         dropout=0.0,
-        epochs=60,
+        epochs=70,
+        least_per_epoch=1000,
         batch_size=16,
         weight_decay=5e-2,
         warm_up_epochs=2.0,

@@ -169,3 +169,10 @@ def test_layouts_that_do_not_map_to_each_other_are_named_with_clips() -> None:
 def test_without_clips_there_is_no_layout_of_their_own() -> None:
     with pytest.raises(ClipError, match="no clips"):
         RECIPES["clip"].resolved([])
+
+
+def test_a_pass_over_a_small_set_goes_through_it_several_times() -> None:
+    recipe = Recipe(least_per_epoch=1000)
+
+    assert [recipe.windows_in_pass(n) for n in (10, 5000)] == [1000, 5000]
+    assert replace(recipe, windows_per_epoch=300).windows_in_pass(10) == 300
