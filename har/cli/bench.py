@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from har.cli.output import JsonFile, say, wants_text, write_json
+from har.errors import ConfigError
 
 app = typer.Typer(help="Measure the service on this machine.")
 
@@ -87,3 +88,55 @@ def life(
         table=table,
         json_file=json,
     )
+
+
+@app.command("risk", epilog="Example: har bench risk --data data --json risk.json --page risk.html")
+def risk(
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", envvar="HAR_DATA", help="The folder of the data sets, for UP-Fall and Le2i."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
+    clips: Annotated[int, typer.Option(min=20, metavar="N", help="Simulated clips to learn from.")] = 200,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Draw the comparison and the components on a page.")
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Compare the risk model with plainer and richer ones on people that none has seen."""
+    from har.bench.risk import as_page, as_text, bench_risk
+
+    if page is not None and not page.absolute().parent.is_dir():
+        raise ConfigError(f"--page {page}: the folder {page.absolute().parent} does not exist. Make it first.")
+    result = bench_risk(say=say, data=data, model=model, n_learn=clips)
+    if page is not None:
+        page.write_text(as_page(result), encoding="utf-8")
+    write_json(result, file=json)
+    if wants_text(json):
+        typer.echo(as_text(result))
+
+
+@app.command("train", epilog="Example: har bench train --data data --figure nw_ucla --seeds 1")
+def train(
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", envvar="HAR_DATA", help="The folder of the public sets, NAME/NAME.npz each.")
+    ],
+    everything: Annotated[bool, typer.Option("--all", help="All figures; hours of work.")] = False,
+    figure: Annotated[
+        list[str] | None, typer.Option("--figure", metavar="NAME", help="This line of the table; repeatable.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Runs a figure. Default: what the figure says.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Processor threads.")] = 1,
+    work: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Table and unfinished runs, so that a run goes on. Default: the cache."),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Train on public sets and write down how well it does; goes on where it stopped. Without names: the speed."""
+    from har.cli.accuracy import run_bench_train
+
+    names = [] if everything else figure or []
+    run_bench_train(names, everything=everything, data=data, seeds=seeds, threads=threads, work=work, json_file=json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -129,22 +129,14 @@ def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
         None if there are not falls and other windows of at least two people each.
     """
     rows: list[tuple[Array, bool, str, int, str]] = []
-    people: list[tuple[Clip, int, tuple[Span, ...], list[Reading]]] = []
-    n_falls = 0
-    for clip in clips:
-        if clip.danger is None or clip.layout != "coco17" or clip.units != "px":
-            continue
-        falls = tuple(span for span in clip.spans if span[2] == FALL_LABEL)
-        if clip.danger and not falls:
-            continue  # it does not tell when
-        for m, readings in _people(clip, falls=falls):
-            people.append((clip, m, falls, readings))
-            for end_s, row in [*_known(readings), *_arrivals(clip, m, falls=falls)]:
-                truth = _truth(end_s, falls)
-                if truth is not None:
-                    fall = n_falls + truth if truth >= 0 else -1
-                    rows.append((row, truth >= 0, clip.subject or clip.id, fall, clip.source))
-        n_falls += len(falls)
+    streams = read_streams(clips)
+    first_fall = _first_falls(streams)
+    for stream in streams:
+        for end_s, row in [*_known(stream.readings), *_arrivals(stream.clip, stream.person, falls=stream.falls)]:
+            truth = window_truth(end_s, stream.falls)
+            if truth is not None:
+                fall = first_fall[stream.clip.id] + truth if truth >= 0 else -1
+                rows.append((row, truth >= 0, subject_of(stream.clip), fall, stream.clip.source))
     if not rows:
         return None
     danger = np.array([row[1] for row in rows])
@@ -160,11 +152,46 @@ def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
         source=np.unique([row[4] for row in rows], return_inverse=True)[1],
         subjects=tuple(number),
         streams=tuple(
-            Stream(clip, m, number[clip.subject or clip.id], falls, tuple(readings))
-            for clip, m, falls, readings in people
-            if (clip.subject or clip.id) in number
+            replace(stream, subject=number[subject_of(stream.clip)])
+            for stream in streams
+            if subject_of(stream.clip) in number
         ),
     )
+
+
+def read_streams(clips: Sequence[Clip]) -> list[Stream]:
+    """Read everybody in clips that tell of danger, in time order; subjects are numbered in the order of their names.
+
+    Of a clip with a fall only the one whose shoulders drop most is taken; clips that tell of a fall but not when, of
+    another layout or other units, are left out.
+    """
+    numbers = {name: number for number, name in enumerate(sorted({subject_of(clip) for clip in clips}))}
+    streams = []
+    for clip in clips:
+        if clip.danger is None or clip.layout != "coco17" or clip.units != "px":
+            continue
+        falls = tuple(span for span in clip.spans if span[2] == FALL_LABEL)
+        if clip.danger and not falls:
+            continue
+        for m, readings in _people(clip, falls=falls):
+            streams.append(Stream(clip, m, numbers[subject_of(clip)], falls, tuple(readings)))
+    return streams
+
+
+def subject_of(clip: Clip) -> str:
+    """Name the person in a clip; a clip without a name is somebody of their own."""
+    return clip.subject or clip.id
+
+
+def _first_falls(streams: Sequence[Stream]) -> dict[str, int]:
+    """Number the falls over all clips: give the number of each clip's first."""
+    numbers: dict[str, int] = {}
+    n_falls = 0
+    for stream in streams:
+        if stream.clip.id not in numbers:
+            numbers[stream.clip.id] = n_falls
+            n_falls += len(stream.falls)
+    return numbers
 
 
 def _people(clip: Clip, *, falls: Sequence[Span]) -> list[tuple[int, list[Reading]]]:
@@ -265,8 +292,8 @@ def _boxes(joints: FloatArray) -> tuple[Array, Array, Array]:
     return box_low[last, 0], box_high[last, 0], np.maximum.accumulate(sides)
 
 
-def _truth(end_s: float, falls: Sequence[Span]) -> int | None:
-    """Number of the fall that a window ending then holds, -1 for none, None if it is neither the one nor the other."""
+def window_truth(end_s: float, falls: Sequence[Span]) -> int | None:
+    """Give the number of the fall that a window ending then holds; -1 for none, None if it can be called neither."""
     for number, (_, ground_s, _) in enumerate(falls):
         if ground_s - _BEFORE_GROUND_S <= end_s <= ground_s + _AFTER_GROUND_S:
             return number
