@@ -13,12 +13,13 @@ import psutil
 import torch
 
 from har.clips import Clip
-from har.errors import TrainingError
+from har.errors import ClipError
 from har.models.bundle import Bundle, load_bundle
 from har.models.bundle_files import refuse_existing
 from har.models.inputs import n_channels
 from har.models.stgcn import STGCN, STGCNConfig
 from har.training.checkpoint import require_space
+from har.training.clip_checks import check_clips
 from har.training.conditions import FROM_SCRATCH, Conditions, Fit
 from har.training.dataset import cut_windows, label_names
 from har.training.devices import choose_device
@@ -76,8 +77,8 @@ def train(
 
     Raises:
         ConfigError: the split, the recipe, the device or the checkpoint does not fit.
-        ClipError: clips cannot be mapped to the layout.
-        TrainingError: nothing to learn from, no time, no room, or the loss is no longer a number.
+        ClipError: clips teach nothing, see `check_clips`, or cannot be mapped to the layout.
+        TrainingError: no time, no room, or the loss is no longer a number.
         BundleError: the bundle exists already or cannot be written, or `start_from` does not verify.
         KeyboardInterrupt: it was stopped; its state is kept.
     """
@@ -114,6 +115,7 @@ def _prepare(
         torch.set_num_threads(machinery.threads)
     parent = load_bundle(start_from) if start_from is not None else None
     side = list(clips) if split is None else split_clips(clips, split)[0]
+    notes = [*(split_notes(clips, split) if split else []), *check_clips(side)]
     labelled = [clip for clip in side if clip.label or clip.spans]
     chosen, why = _choose(recipe, labelled, parent)
     data = _cut(labelled, chosen, seed=seed)
@@ -131,7 +133,7 @@ def _prepare(
         cpu_began_s=cpu_began_s,
     )
     job.say(f"recipe: {why}")
-    for note in split_notes(clips, split) if split else []:
+    for note in notes:
         job.say(note)
     job.say(
         f"{len(data.learn)} windows of {len(data.learn_clips)} clips to learn {len(data.learn.names)} labels from, "
@@ -153,16 +155,12 @@ def _choose(recipe: Recipe | None, clips: Sequence[Clip], parent: Bundle | None)
 
 def _cut(labelled: list[Clip], recipe: Recipe, *, seed: int) -> Data:
     names = label_names(labelled)
-    if len(names) < 2:
-        raise TrainingError(
-            f"the clips to learn from hold {len(names)} label(s). Give at least two, in `label` or `spans`."
-        )
     recipe = recipe.resolved(labelled)
     learn_clips, check_clips = hold_out(labelled, share=recipe.validation_share, seed=seed)
     learn, check = (cut_windows(part, recipe, names=names) for part in (learn_clips, check_clips))
     counts = count_windows(learn) if len(learn) else {}
     if missing := sorted(label for label in names if not counts.get(label)):
-        raise TrainingError(
+        raise ClipError(
             f"no window to learn {', '.join(missing)} from: their spans lie outside the clips or show no pose. "
             "Give clips that show them, or take the labels out."
         )

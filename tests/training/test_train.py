@@ -215,19 +215,19 @@ def test_a_bundle_that_exists_is_not_trained_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("clips", "text"),
     [
-        ([], "0 label"),
-        ([moving_clip("a", "walk"), moving_clip("b", "walk")], "1 label"),
+        ([], "no clips to learn from"),
+        ([moving_clip("a", "walk"), moving_clip("b", "walk")], "all labelled clips show 'walk'"),
         (
             [
                 moving_clip("a", "walk"),
                 replace(moving_clip("b", "wave"), joints=np.full((40, 1, 17, 3), np.nan, dtype=np.float32)),
             ],
-            "no window to learn wave from",
+            "clip 'b': joints are all missing or zero",
         ),
     ],
 )
 def test_clips_that_teach_nothing_are_refused(tmp_path: Path, clips: list[Clip], text: str) -> None:
-    with pytest.raises(TrainingError, match=text):
+    with pytest.raises(ClipError, match=text):
         train(clips, out_bundle=tmp_path / "model", recipe=TINY)
 
 
