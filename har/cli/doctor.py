@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from har.cli.cameras import read_cameras
 from har.cli.state import DATABASE, state_folder
 from har.cli.system import APT_LINE, LIBRARIES, loads, python_fits, python_range
 from har.errors import HarError
+
+if TYPE_CHECKING:
+    from har.models.bundle import Verification
 
 DISTRIBUTION = "har-care"
 NAMED_PACKAGES = ("torch", "torch-geometric", "mediapipe", "av", "paho-mqtt", "numpy")
@@ -160,6 +163,15 @@ def _bundle() -> Iterator[Finding]:
         yield Finding("model bundle", "missing", str(error), "git checkout -- har/bundles")
     else:
         yield Finding("model bundle", "ok", f"{found.model_id} verifies, {found.n_golden} golden windows")
+        yield from danger_findings(found)
+
+
+def danger_findings(found: Verification) -> Iterator[Finding]:
+    """Say of a bundle without a risk part what it cannot do."""
+    if found.risk_difference is None:
+        from har.models.risk import NO_RISK_PART
+
+        yield Finding("danger", "lacking", f"{found.model_id} has {NO_RISK_PART}")
 
 
 def _mosquitto() -> Iterator[Finding]:

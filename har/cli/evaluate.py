@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from har.cli.output import say, wants_text, write_json
 from har.clips import Clip, read_clips
 from har.models.bundle import Bundle, load_bundle
+from har.models.risk import NO_RISK_PART
 from har.models.shipped import find_bundle
 from har.training.evaluate import evaluate as judge_bundle
 from har.training.evaluate import judged_clips
@@ -60,6 +61,8 @@ def evaluate(
     write_json(result, file=json_file)
     if wants_text(json_file):
         typer.echo(as_text(result))
+        if judged_by.risk is None:
+            typer.echo(f"{judged_by.model_id} has {NO_RISK_PART}.")
         if page is not None:
             typer.echo(f"report: {page}")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from har.cli.output import JsonFile, say, wants_text, write_json
 from har.errors import ConfigError
+
+if TYPE_CHECKING:
+    from har.models.bundle import Bundle
 
 PULLED = ("blazepose",)
 
@@ -79,7 +82,8 @@ def show(
     if wants_text(json):
         typer.echo(f"{loaded.model_id}, version {loaded.version}, made {loaded.created}")
         typer.echo(f"labels: {', '.join(loaded.labels)}")
-        typer.echo(f"window: {loaded.window_frames} frames at {loaded.rate_hz:g} Hz\n")
+        typer.echo(f"window: {loaded.window_frames} frames at {loaded.rate_hz:g} Hz")
+        typer.echo(f"danger: {_danger_text(loaded)}\n")
         typer.echo(loaded.card.rstrip())
 
 
@@ -110,6 +114,17 @@ def verify(
             f"{found.model_id} verifies: {len(found.sizes)} files, {n_bytes / 1e6:.1f} MB, "
             f"{found.n_parameters} parameters, {found.n_golden} golden windows within {found.action_difference:.1e}"
         )
+
+
+def _danger_text(loaded: Bundle) -> str:
+    """Tell from which probabilities danger is suspected and confirmed."""
+    from har.models.risk import NO_RISK_PART
+
+    risk = loaded.risk_model()
+    if risk is None:
+        return NO_RISK_PART
+    confirmed = "by staying down" if risk.confirm is None else f"from {risk.confirm.threshold:.2f} on, once down"
+    return f"suspected from {risk.threshold:.2f} on, confirmed {confirmed}"
 
 
 def _is_pulled(name: str) -> bool:

@@ -25,6 +25,7 @@ from har.cli.terminal import Progress, Terminal
 from har.config import Config, load_config
 from har.errors import BrokerError, BundleError, ConfigError, HarError, StoreError
 from har.models.bundle import Bundle, load_bundle
+from har.models.risk import NO_RISK_PART
 from har.models.shipped import find_bundle
 from har.mqtt.broker import open_broker
 from har.mqtt.payloads import Message, encode
@@ -74,6 +75,8 @@ def run(
     plans = _plan(config, config_file, sources, pose=pose, once=once)
     _check_outputs(plans, overlay=overlay, json_file=json_file)
     bundle = load_bundle(find_bundle(model or config.model.bundle))
+    if bundle.risk is None:
+        say(f"har: {bundle.model_id} has {NO_RISK_PART}.")
     if problem := bundle.live_problem():
         raise BundleError(problem)
     plans = [_with_threshold(plan, config, bundle) for plan in plans]

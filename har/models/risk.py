@@ -20,6 +20,11 @@ from har.models.risk_features import FEATURES, Array
 RISK_TENSORS = ("mean", "scale", "pca_mean", "components", "coef", "intercept", "calibration")
 """Names of the arrays of a risk model, as they stand in a bundle's risk.safetensors."""
 
+NO_RISK_PART = (
+    "no risk part: the clips it learnt from do not tell where people fall. Only the floor timer raises alerts"
+)
+"""What is said of a bundle without one, after "has"."""
+
 CONFIRM_PREFIX = "confirm_"
 """The same arrays of the model that confirms a suspicion stand there with this before their names, if there is one."""
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from har.clips import Clip
+from har.models.risk import NO_RISK_PART
 from har.models.streams import Streams
 from har.training.dataset import labels_of
 from har.training.recipe import Recipe
@@ -118,16 +119,39 @@ def _label_table(clips: Sequence[Clip], n_windows: Mapping[str, int]) -> str:
 
 def _danger(risk: Mapping[str, Any] | None) -> str:
     if risk is None:
-        return (
-            "This bundle has no risk part: the clips do not tell where people fall. Only the floor timer raises alerts."
-        )
+        return f"This bundle has {NO_RISK_PART}."
     noticed, false = _percent(risk["unseen_falls_noticed"]), _percent(risk["unseen_false_windows"])
     return (
         f"Standardised features of {risk['window_s']:g} s of a skeleton, {risk['n_components']} principal components "
         f"({_percent(risk['explained_variance'])} of the variance), a linear classifier, calibrated, "
         f"learnt from {risk['windows']} windows and {risk['falls']} falls. At a threshold of {risk['threshold']:.2f}, "
         f"models that had not seen the person noticed {noticed} of the falls and suspected one in {false} of the other "
-        "windows; an alert also needs the person to stay down. `har bench falls` measures alerts on real video."
+        "windows; an alert also needs the person to stay down."
+        + _budget(risk)
+        + " `har bench falls` measures alerts on real video."
+    )
+
+
+def _budget(risk: Mapping[str, Any]) -> str:
+    """Tell what the alert rule did at the chosen thresholds, and how sure that is."""
+    budget, confirm = risk.get("budget"), risk.get("confirm")
+    if budget is None:
+        return ""
+    how = "Staying down is confirmation enough."
+    if confirm is not None:
+        how = (
+            f"A second linear classifier looks at the last {confirm['window_s']:g} s, how they came down and how they "
+            f"lie, and confirms from {confirm['threshold']:.2f} on."
+        )
+    low, high = budget["found_share_95"]
+    most = budget["false_alerts_per_day_at_most"]
+    bound = "" if most is None else f", so that up to {most:.0f} a day are not ruled out (95 %)"
+    kept = "" if budget["met"] else " No threshold kept to that budget; this one comes nearest to it."
+    return (
+        f" {how} The thresholds were chosen for at most {budget['alerts_per_day']:g} false alerts per camera and day "
+        f"of living like that of the clips: the alert rule, played in time order by models that had not seen the "
+        f"person, found {budget['found']} of {budget['falls']} falls ({_percent(low)} to {_percent(high)}) and raised "
+        f"{budget['false_alerts']} false alerts in {budget['daily_h']:.1f} h without a fall{bound}.{kept}"
     )
 
 
