@@ -25,26 +25,28 @@ _FIELDS: dict[str, Callable[[Clip], str | None]] = {
 }
 
 
-def split_clips(clips: Sequence[Clip], split: str, *, keep_twins: bool = False) -> tuple[list[Clip], list[Clip]]:
+def split_clips(clips: Sequence[Clip], split: str, *, keep_twins: bool | None = None) -> tuple[list[Clip], list[Clip]]:
     """Part clips into those to learn from and those to be judged by; clips on neither side are left out.
 
     A rule is a field, a colon and two sides with a slash between. A side is a list, parted by commas, of names (with *
     and ? as wildcards), numbers, ranges of numbers, "odd" and "even". Numbers match names that hold that number and
     no other: `subject:1-5/6-10` fits "3", "S03" and "Subject 3".
 
-    Clips to learn from that hold exactly the joints of a clip to be judged by, under another name, are left out;
-    `split_notes` tells of them.
+    Clips to learn from may hold exactly the joints of a clip to be judged by, under another name. A stored split is
+    taken as it was published, with these; a rule leaves them out. `split_notes` tells of them.
 
     Args:
         clips: a clip set.
         split: the name of a split stored in the set, or a rule.
-        keep_twins: learn from such clips all the same, to compare with figures that were published so.
+        keep_twins: learn from such clips; None does so for a stored split.
 
     Raises:
         ConfigError: no such split, not a rule, an empty side, or somebody, a clip or a recording on both sides.
     """
     train, test = _sides(clips, split)
     _refuse_leaks(split, train, test)
+    if keep_twins is None:
+        keep_twins = _is_stored(clips, split)
     twins = set() if keep_twins else {_key(one) for one, _ in find_twins(train, test)}
     return _two_sides(
         split,
@@ -70,11 +72,26 @@ def split_notes(clips: Sequence[Clip], split: str) -> list[str]:
         )
     if twins := find_twins(train, test):
         one, other = twins[0]
+        done = (
+            "the split was published so; read the accuracy without them too"
+            if _is_stored(clips, split)
+            else "they are not learnt from"
+        )
         notes.append(
             f"split {split!r}: {len(twins)} clips to learn from hold exactly the joints of clips to be judged by, such "
-            f"as {one.id!r} and {other.id!r}; they are not learnt from."
+            f"as {one.id!r} and {other.id!r}; {done}."
         )
     return notes
+
+
+def _is_stored(clips: Sequence[Clip], split: str) -> bool:
+    return any(split in clip.splits for clip in clips)
+
+
+def find_copied(clips: Sequence[Clip], split: str) -> set[str]:
+    """Give the ids of clips to be judged by whose very joints are learnt from, under another name."""
+    train, test = split_clips(clips, split)
+    return {one.id for one, _ in find_twins(test, train)}
 
 
 def _sides(clips: Sequence[Clip], split: str) -> tuple[list[Clip], list[Clip]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from har.clips import Clip
 from har.errors import ConfigError
 from har.training.dataset import labels_of
-from har.training.splits import hold_out, split_clips, split_notes
+from har.training.splits import find_copied, hold_out, split_clips, split_notes
 from tests.training.builders import clip_set, moving_clip
 
 
@@ -184,17 +184,22 @@ def test_clips_of_two_sets_may_bear_one_name() -> None:
     assert len(split_clips(on_sides(clips, "train", "test"), "mine")[0]) == 1
 
 
-def test_the_same_joints_under_another_name_are_not_learnt_from_and_told_of() -> None:
-    clip = moving_clip("front", "walk")
-    clips = on_sides([moving_clip("other", "walk", seed=1), clip, replace(clip, id="back")], "train", "train", "test")
+def test_the_same_joints_under_another_name_are_told_of_and_kept_only_where_a_split_was_published_so() -> None:
+    clip = replace(moving_clip("front", "walk"), view="1")
+    other = replace(moving_clip("other", "walk", seed=1), view="1")
+    clips = on_sides([other, clip, replace(clip, id="back", view="2")], "train", "train", "test")
 
-    train, test = split_clips(clips, "mine")
-    as_published, _ = split_clips(clips, "mine", keep_twins=True)
+    published, test = split_clips(clips, "mine")
+    by_rule, _ = split_clips(clips, "view:1/2")
 
-    assert [each.id for each in train] == ["other"]
+    assert [each.id for each in published] == ["other", "front"]
+    assert [each.id for each in by_rule] == ["other"]
     assert [each.id for each in test] == ["back"]
-    assert [each.id for each in as_published] == ["other", "front"]
-    assert "1 clips to learn from hold exactly the joints" in split_notes(clips, "mine")[0]
+    assert split_clips(clips, "mine", keep_twins=False)[0] == by_rule
+    assert find_copied(clips, "mine") == {"back"}
+    assert not find_copied(clips, "view:1/2")
+    assert "published so; read the accuracy without them" in split_notes(clips, "mine")[0]
+    assert "they are not learnt from" in split_notes(clips, "view:1/2")[0]
 
 
 def test_subjects_on_both_sides_of_a_split_are_told_of() -> None:
