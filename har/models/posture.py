@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from har.models.confirm_features import CONFIRM_FEATURES, confirm_features
@@ -70,7 +72,12 @@ def assess_risk(body: BodyTrace, model: RiskModel, *, width_px: int, height_px: 
         return None
     probability = float(model.probability(model.pick(features)[None])[0])
     value = dict(zip(FEATURES, (float(f) for f in features), strict=True))
-    return Risk(probability, judge_features(features), _in_words(value, body), stance_before(body))
+    return Risk(
+        probability,
+        judge_features(features),
+        _in_words(value, body, speaks=model.strongest(model.pick(features), n=len(FEATURES))),
+        stance_before(body),
+    )
 
 
 def judge_features(features: Array) -> DangerKind:
@@ -118,22 +125,31 @@ def _highest(line: Array, otherwise: Array) -> float:
     return quantile(y, 0.15) if y.size else 0.0
 
 
-def _in_words(value: dict[str, float], body: BodyTrace) -> str:
-    """Tell what was seen, the plainest first."""
-    words = []
+def _in_words(value: dict[str, float], body: BodyTrace, *, speaks: Sequence[str]) -> str:
+    """Tell what was seen and speaks for danger, in order of time; what does not speak is left out.
+
+    Args:
+        value: the features by name.
+        body: what they were computed from.
+        speaks: the features that speak for danger in this model, strongest first.
+    """
     drop = max(value["hip drop"], value["shoulder drop"])
-    part = "hips" if value["hip drop"] >= value["shoulder drop"] else "shoulders"
+    said: dict[str, str] = {}
     if drop > 0.1:
-        words.append(f"{part} dropped {drop:.1f} body lengths in {_drop_time_s(body, part):.1f} s")
+        part = "hips" if value["hip drop"] >= value["shoulder drop"] else "shoulders"
+        said["drop"] = f"{part} dropped {drop:.1f} body lengths in {_drop_time_s(body, part):.1f} s"
     if value["found share at the end"] < 0.3:
-        words.append("lost from sight low down" if drop > 0.1 else "lost from sight")
+        said["found"] = "lost from sight low down" if drop > 0.1 else "lost from sight"
     elif value["trunk angle at the end"] > 0.33:
-        words.append("trunk level")
+        said["trunk"] = "trunk level"
     elif value["trunk angle at the end"] > 0.2:
-        words.append("trunk leaning")
+        said["trunk"] = "trunk leaning"
     elif value["box height ratio"] < 0.6:
-        words.append("body low and folded")
-    return ", ".join(words) or "unusual movement"
+        said["box"] = "body low and folded"
+    if not said:
+        return f"unusual {speaks[0]}" if speaks else "unusual movement"
+    spoken = [words for about, words in said.items() if any(about in name for name in speaks)]
+    return ", ".join(spoken or said.values())
 
 
 def _drop_time_s(body: BodyTrace, part: str) -> float:

@@ -53,9 +53,12 @@ def posture_of(joints: FloatArray, *, body_px: float = BODY_PX) -> Posture:
 def drop_model() -> RiskModel:
     """A model that says danger when the shoulders drop by more than half a body length."""
     weights = np.zeros((1, len(FEATURES)))
+    mean, zero, one = np.zeros(len(FEATURES)), np.zeros(len(FEATURES)), np.ones(len(FEATURES))
     weights[0, FEATURES.index("shoulder drop")] = 1.0
-    zero, one = np.zeros(len(FEATURES)), np.ones(len(FEATURES))
-    return RiskModel(zero, one, zero, weights, np.ones(1), np.asarray(-0.5), np.array([20.0, 0.0]))
+    # A level trunk, hips that drop and a body lost from sight speak for danger too, if ever so little.
+    weights[0, [FEATURES.index("trunk angle at the end"), FEATURES.index("hip drop")]] = 1e-6
+    weights[0, FEATURES.index("found share at the end")], mean[FEATURES.index("found share at the end")] = -1e-6, 1.0
+    return RiskModel(mean, one, zero, weights, np.ones(1), np.asarray(-0.5), np.array([20.0, 0.0]))
 
 
 def risk_of(joints: FloatArray) -> Risk:
@@ -195,3 +198,25 @@ def test_the_height_before_the_fall_is_kept_in_pixels(scale: float) -> None:
 
     standing_y = scale * (420 - 1.42 * 150)
     assert risk.before.shoulder_y == pytest.approx(standing_y, rel=0.05)
+
+
+def test_what_does_not_speak_for_danger_is_not_told_as_a_reason() -> None:
+    body = trace_body(window_of(falling_body(fall_s=3.0)), rate_hz=RATE_HZ)
+    assert body is not None
+    level_only = np.zeros(len(FEATURES))
+    level_only[FEATURES.index("trunk angle at the end")] = 1.0
+
+    risk = assess_risk(body, model_of(level_only), width_px=WIDTH_PX, height_px=HEIGHT_PX)
+    nothing = assess_risk(body, model_of(-np.ones(len(FEATURES))), width_px=WIDTH_PX, height_px=HEIGHT_PX)
+
+    assert risk is not None
+    assert nothing is not None
+    assert risk.reason == "trunk level"
+    assert "dropped" in nothing.reason  # what was seen is better than nothing
+
+
+def model_of(weights: np.ndarray) -> RiskModel:
+    """A model with one component that weighs the features as told, about a mean of zeros."""
+    n = len(FEATURES)
+    return RiskModel(mean=np.zeros(n), scale=np.ones(n), pca_mean=np.zeros(n), components=weights[None],
+                     coef=np.ones(1), intercept=np.array(0.0), calibration=np.array([1.0, 0.0]))  # fmt: skip
