@@ -1,0 +1,129 @@
+"""How components and thresholds are chosen, and what they are said to cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from har.models.risk import RiskModel
+from har.models.risk_features import FEATURES
+from har.training.card import _budget
+from har.training.risk import fit_risk_part
+from har.training.risk.budget import Tally, count, play
+from har.training.risk.components import choose_components
+from har.training.risk.fitting import _Trial, _within_budget
+from har.training.risk.pictures import draw_components
+from har.training.risk.windows import Stream, read_streams
+from tests.training.test_risk import FALL_S, GROUND_S, clips_of, day_of, fall_of
+
+
+def stream_of_fall() -> Stream:
+    (stream,) = read_streams([fall_of("A")])
+    return stream
+
+
+def sure_from(stream: Stream, from_s: float, until_s: float) -> np.ndarray:
+    """Danger for sure in part of a stream, none elsewhere."""
+    return np.array([0.95 if from_s <= reading.time_s <= until_s else 0.01 for reading in stream.readings])
+
+
+def test_readings_come_in_the_order_of_time_as_often_as_the_service_looks() -> None:
+    stream = stream_of_fall()
+
+    times = np.array([reading.time_s for reading in stream.readings])
+    assert np.diff(times) == pytest.approx(0.2, abs=0.07)
+    assert stream.falls == ((FALL_S, GROUND_S, "fall"),)
+    assert stream.daily_s == FALL_S
+    assert stream.readings[0].features is None
+    assert stream.readings[-1].posture.trunk_angle > 0.4
+
+
+def test_the_alert_rule_is_played_over_people_in_time_order() -> None:
+    fall, (sitting, walking) = stream_of_fall(), read_streams(day_of("B"))
+    danger = [sure_from(fall, GROUND_S, GROUND_S + 1), *(np.full(len(s.readings), 0.01) for s in (sitting, walking))]
+    streams = [fall, sitting, walking]
+
+    tally = count(streams, [play(s, p, threshold=0.5) for s, p in zip(streams, danger, strict=True)])
+    refused = count([fall], [play(fall, danger[0], threshold=0.5, confirmed=lambda at_s: False)])
+
+    assert (tally.falls, tally.found, tally.false_alerts, tally.suspicions) == (1, 1, 0, 0)
+    assert tally.daily_h == pytest.approx((FALL_S + 10.0) / 3600, rel=0.02)
+    assert (refused.found, refused.false_alerts) == (0, 0)
+
+
+def test_windows_in_a_row_are_one_suspicion_and_an_alert_outside_a_fall_is_false() -> None:
+    fall = stream_of_fall()
+    calm = replace(fall, falls=())
+
+    tally = count([calm], [play(calm, sure_from(calm, GROUND_S, 10.0), threshold=0.5)])
+
+    assert (tally.falls, tally.false_alerts, tally.suspicions) == (0, 1, 1)
+
+
+def test_a_count_is_told_with_what_it_does_not_rule_out() -> None:
+    told = Tally(falls=20, found=19, false_alerts=0, suspicions=6, daily_h=2.0).as_dict()
+
+    assert told["false_alerts_per_day_at_most"] == pytest.approx(3.0 / 2.0 * 24, rel=0.01)
+    assert told["suspicions_per_day"] == pytest.approx(72)
+    assert told["found_share_95"] == pytest.approx([0.751, 0.999], abs=0.001)
+
+
+def trial(*, found: int, false: int, suspicions: int = 5, threshold: float = 0.5) -> _Trial:
+    n = len(FEATURES)
+    model = RiskModel(np.zeros(n), np.ones(n), np.zeros(n), np.ones((1, n)), np.ones(1), np.asarray(0.0), np.ones(2),
+                      threshold=threshold)  # fmt: skip
+    return _Trial(model, Tally(falls=100, found=found, false_alerts=false, suspicions=suspicions, daily_h=48.0))
+
+
+def test_of_the_thresholds_within_the_budget_the_one_that_finds_most_falls_is_taken() -> None:
+    within, better, over = trial(found=96, false=2), trial(found=97, false=2), trial(found=99, false=3)
+
+    assert _within_budget([within, over, better], per_day=1.0) is better
+    assert _within_budget([within, over, better], per_day=1.5) is over
+
+
+def test_of_equals_the_one_that_suspects_least_is_taken() -> None:
+    quiet, loud = trial(found=97, false=0, suspicions=3), trial(found=97, false=0, suspicions=30)
+
+    assert _within_budget([loud, quiet], per_day=1.0) is quiet
+
+
+def test_a_budget_that_costs_too_many_falls_yields() -> None:
+    blind, nearest, over = trial(found=60, false=0), trial(found=98, false=7), trial(found=99, false=20)
+
+    assert _within_budget([blind, over, nearest], per_day=1.0) is nearest
+
+
+def test_the_fewest_components_that_tell_danger_as_well_as_more_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    n = 1200
+    danger, subject = np.arange(n) % 4 == 0, np.arange(n) % 10
+    features = rng.normal(0, 0.05, (n, 20))
+    features[:, :10] += (1.5 * danger + rng.normal(0, 1, n))[:, None]
+
+    chosen, trials = choose_components(features, danger, subject, np.ones(n), c=0.3)
+
+    assert chosen == 4
+    assert [trial.n_components for trial in trials] == [4, 8, 12, 16, 20]
+    assert trials[-1].explained_variance == pytest.approx(1.0)
+    assert all(a.explained_variance < b.explained_variance for a, b in pairwise(trials))
+
+
+def test_the_card_and_the_picture_tell_what_was_chosen_and_why() -> None:
+    part = fit_risk_part(clips_of(3), alerts_per_day=2.0)
+
+    assert part is not None
+    budget = part.meta["budget"]
+    assert (budget["alerts_per_day"], budget["falls"]) == (2.0, 3)
+    assert budget["found"] <= 3
+    assert len(budget["found_share_95"]) == 2
+    text = _budget(part.meta)
+    assert "at most 2 false alerts per camera and day" in text
+    assert f"found {budget['found']} of 3 falls" in text
+    picture = draw_components(part.meta)
+    assert picture is not None
+    assert "variance held" in picture
+    assert draw_components({}) is None
