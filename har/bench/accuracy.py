@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -148,7 +149,8 @@ def run_accuracy(
 def _run(figure: Figure, seed: int, *, data: Path, work: Path, machinery: Machinery) -> Row:
     clips = _load(figure.data, data, work)
     learn, judged = split_clips(clips, figure.split, keep_twins=figure.keep_twins)
-    out = work / f"{figure.name.replace(' ', '-')}-{seed}"
+    recipe_key = hashlib.sha256(_recipe_text(figure.recipe).encode()).hexdigest()[:8]
+    out = work / f"{figure.name.replace(' ', '-')}-{seed}-{recipe_key}"
     shutil.rmtree(out, ignore_errors=True)  # it was written, but its row was not
     unfinished = (out.parent / f".{out.name}.training").exists()
     bundle = train(
