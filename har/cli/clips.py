@@ -52,15 +52,16 @@ def summarise(clips: Sequence[Clip]) -> dict[str, Any]:
         clips: the clips of one set.
 
     Returns:
-        `n`, `minutes`, `n_untrimmed` and, for each property, how many clips have which value. An untrimmed clip
-        counts once under each label of its spans.
+        `n`, `minutes`, `n_untrimmed` and, for each property, how many clips have which value; for each
+        stored split, how many are on which side. An untrimmed clip counts once under each label of its spans.
     """
     labels: Counter[str] = Counter()
-    splits: Counter[str] = Counter()
+    splits: dict[str, Counter[str]] = {}
     for clip in clips:
         names = {label for _, _, label in clip.spans} or {clip.label or "unlabelled"}
         labels.update(names)
-        splits.update(f"{name}:{side}" for name, side in clip.splits.items())
+        for name, side in clip.splits.items():
+            splits.setdefault(name, Counter())[side] += 1
     return {
         "n": len(clips),
         "minutes": round(sum(clip.duration_s for clip in clips) / 60.0, 2),
@@ -69,7 +70,7 @@ def summarise(clips: Sequence[Clip]) -> dict[str, Any]:
         "danger": _counts(Counter("unknown" if clip.danger is None else str(clip.danger).lower() for clip in clips)),
         "subjects": _counts(Counter(clip.subject or "unknown" for clip in clips)),
         "views": _counts(Counter(clip.view or "unknown" for clip in clips)),
-        "splits": _counts(splits),
+        "splits": {name: _counts(sides) for name, sides in sorted(splits.items())},
         "layouts": _counts(Counter(clip.layout for clip in clips)),
         "rates_hz": _counts(Counter(f"{clip.rate_hz:g}{'' if clip.rate_known else ' (assumed)'}" for clip in clips)),
         "sources": _counts(Counter(clip.source for clip in clips)),
@@ -86,7 +87,14 @@ def _as_text(summary: dict[str, Any]) -> str:
     lines = [f"{summary['n']} clips, {summary['minutes']:g} minutes, {summary['n_untrimmed']} untrimmed"]
     for name, counts in summary.items():
         if isinstance(counts, dict) and counts:
-            shown = [f"{value} {n}" for value, n in list(counts.items())[:most]]
+            shown = [_shown(value, n) for value, n in list(counts.items())[:most]]
             rest = [f"and {len(counts) - most} more"] if len(counts) > most else []
             lines.append(f"{name + ':':<10} {', '.join(shown + rest)}")
     return "\n".join(lines)
+
+
+def _shown(value: str, count: int | dict[str, int]) -> str:
+    """Write a value with its count; of a split, whose name is what --split takes, the counts of its sides."""
+    if isinstance(count, int):
+        return f"{value} {count}"
+    return f"{value} ({', '.join(f'{side} {n}' for side, n in count.items())})"

@@ -15,7 +15,8 @@ from numpy.lib import format as npy_format
 
 from graphs.errors import GraphError
 from graphs.layouts import map_joints
-from har.errors import SourceError
+from har.clips import find_clip
+from har.errors import ClipError, SourceError
 from har.records import FloatArray, Pose, PoseFrame
 from har.redaction import redact
 from har.sources.source import Clock, Counts, Pacer, Source, SourceItem, run_start_s
@@ -67,13 +68,30 @@ def read_clip(path: Path) -> SkeletonClip:
     check_file(path)
     shown = redact(str(path))
     try:
-        arrays = _read_arrays(path)
+        arrays = _read_of_set(path) or _read_arrays(path)
+    except ClipError as e:
+        raise SourceError(f"{shown} is no readable skeleton clip: {_one_line(e)}") from None
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
         raise SourceError(f"{shown} is no readable skeleton clip: {_one_line(e)}. Write it with numpy.savez.") from None
     try:
         return _checked_clip(arrays)
     except (ValueError, GraphError) as e:
         raise SourceError(f"{shown} cannot be replayed: {_one_line(e)}") from None
+
+
+def _read_of_set(path: Path) -> dict[str, npt.NDArray[np.generic]] | None:
+    """Read a clip that the index beside it names, with the layout, units and picture size that stand there."""
+    clip = find_clip(path)
+    if clip is None:
+        return None
+    sizes = {name: size for name, size in (("width_px", clip.width_px), ("height_px", clip.height_px)) if size}
+    joints, units = clip.joints, clip.units
+    if units == "norm" and len(sizes) == 2:
+        scale = np.ones(joints.shape[3], dtype=np.float32)
+        scale[:2] = sizes["width_px"], sizes["height_px"]
+        joints, units = joints * scale, "px"
+    told: dict[str, npt.NDArray[np.generic]] = {"layout": np.array(clip.layout), "units": np.array(units)}
+    return told | {"joints": joints, "time_s": clip.time_s} | {name: np.array(size) for name, size in sizes.items()}
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:

@@ -46,7 +46,7 @@ def test_a_set_is_counted_by_label_subject_and_split() -> None:
     assert summary["n_untrimmed"] == 1
     assert summary["labels"] == {"walk": 3, "sit": 1}
     assert summary["subjects"] == {"a": 2, "b": 1}
-    assert summary["splits"] == {"official:train": 3}
+    assert summary["splits"] == {"official": {"train": 3}}
     assert summary["rates_hz"] == {"15": 3}
 
 
@@ -61,6 +61,7 @@ def test_show_prints_for_people_and_writes_json_and_picture(tmp_path: Path, caps
     assert (text_code, json_code) == (0, 0)
     assert "2 clips" in text
     assert "walk 2, sit 1" in text
+    assert "official (train 2)" in text
     assert told["labels"] == {"walk": 2, "sit": 1}
     with Image.open(tmp_path / "set.png") as picture:
         assert picture.size == (N_FRAMES * CELL_PX, 2 * (CELL_PX + CAPTION_PX))

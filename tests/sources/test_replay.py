@@ -4,10 +4,13 @@ import io
 import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from graphs import map_joints
+from har.clips import Clip, write_clips
 from har.errors import SourceError
 from har.records import PoseFrame
 from har.sources import check_source, open_source
@@ -130,3 +133,41 @@ def test_a_clip_in_fortran_order_is_read_right(tmp_path: Path) -> None:
     frames = replay(tmp_path / "a.npz")
 
     np.testing.assert_array_equal(frames[9].poses[0].xy, joints[9, 0, :, :2])
+
+
+def in_set(folder: Path, **fields: Any) -> Path:
+    """Write a clip set of one clip and give its npz file, which states neither layout nor units itself."""
+    joints = walking_pair(n_joints=fields.pop("n_joints", 17))
+    facts: dict[str, Any] = {"id": "a", "joints": joints, "time_s": np.arange(30) / 15, "rate_hz": 15.0}
+    write_clips(folder, [Clip(**(facts | {"source": "made in a test", "licence": "Apache-2.0"} | fields))])
+    return folder / "a.npz"
+
+
+def test_a_clip_of_a_set_has_the_layout_and_picture_that_the_index_says(tmp_path: Path) -> None:
+    path = in_set(tmp_path / "set", n_joints=33, layout="blazepose33", width_px=800, height_px=600)
+
+    frames = replay(path)
+
+    assert (frames[0].width_px, frames[0].height_px) == (800, 600)
+    want = map_joints(walking_pair(n_joints=33), "blazepose33", "coco17")
+    np.testing.assert_allclose(frames[9].poses[1].xy, want[9, 1, :, :2], atol=1 / 32)
+
+
+def test_shares_of_a_picture_are_replayed_in_pixels(tmp_path: Path) -> None:
+    path = in_set(tmp_path / "set", joints=walking_pair() / np.float32([400, 200, 1]), units="norm",
+                  width_px=400, height_px=200)  # fmt: skip
+
+    frames = replay(path)
+
+    np.testing.assert_allclose(frames[9].poses[1].xy, walking_pair()[9, 1, :, :2], rtol=1e-5)
+
+
+def test_a_clip_in_space_or_of_a_broken_set_is_no_source(tmp_path: Path) -> None:
+    in_space = in_set(tmp_path / "space", units="m", up="+y")
+    with pytest.raises(SourceError, match="its joints are in 'm'"):
+        check_source(str(in_space))
+
+    broken = in_set(tmp_path / "broken")
+    (tmp_path / "broken" / "clips.jsonl").write_text("{")
+    with pytest.raises(SourceError, match=r"clips\.jsonl:1: is not JSON"):
+        check_source(str(broken))
