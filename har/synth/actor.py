@@ -94,7 +94,7 @@ class Actor:
     @property
     def last_points(self) -> Array:
         """(P, 3) of the last frame."""
-        return self._points[-1][-1]
+        return np.asarray(self._points[-1][-1])
 
     @property
     def last_moments(self) -> tuple[Array, Array]:

@@ -96,8 +96,14 @@ def _limp(rng: np.random.Generator) -> dict[str, float]:
     return {part: float(rng.uniform(0.02, 0.15)) for part in ("trunk", "head", "arms", "legs")}
 
 
-def _reaction(rng: np.random.Generator) -> dict[str, float]:
-    return {"reflex_after_s": float(rng.uniform(0.12, 0.35)), "reflex_tone": float(rng.uniform(0.2, 1.2))}
+def _reacting(rng: np.random.Generator, cause: Cause) -> Cause:
+    """Draw how quickly and how strongly somebody reacts, and how much the muscles brake."""
+    return replace(
+        cause,
+        reflex_after_s=float(rng.uniform(0.12, 0.35)),
+        reflex_tone=float(rng.uniform(0.2, 1.2)),
+        drag=float(np.exp(rng.uniform(0.0, 1.6))),
+    )
 
 
 def _reach_forward(rng: np.random.Generator) -> dict[str, float]:
@@ -116,7 +122,7 @@ def _forward(rng: np.random.Generator, situation: Situation) -> Cause:
     ahead, left, start = situation.ahead, situation.left, situation.start
     way = ahead + left * rng.normal(0, 0.2)
     reflex = set_angles(start, _reach_forward(rng))
-    cause = Cause(weak=_tired(rng), reflex=reflex, **_reaction(rng))
+    cause = _reacting(rng, Cause(weak=_tired(rng), reflex=reflex))
     if situation.speed_m_s > 0.2:  # a trip: the foot stays, the trunk goes on and is thrown forward
         thrown = float(rng.uniform(0.2, 0.8))
         return replace(cause, blocked=str(rng.choice(SIDES)), blocked_s=float(rng.uniform(0.2, 0.45)),
@@ -129,7 +135,7 @@ def _backward(rng: np.random.Generator, situation: Situation) -> Cause:
     fold = rng.uniform(0.1, 1.0)
     reach = {"arm_flex": rng.uniform(-45, 60), "arm_abd": rng.uniform(20, 60), "elbow": rng.uniform(5, 40)}
     reach |= {"hip_flex": 15 + 60 * fold, "knee": 10 + 60 * fold, "head_flex": rng.uniform(10, 40)}
-    cause = Cause(weak=_tired(rng), reflex=set_angles(start, reach), **_reaction(rng))
+    cause = _reacting(rng, Cause(weak=_tired(rng), reflex=set_angles(start, reach)))
     way = left * rng.normal(0, 0.2) - ahead
     if situation.speed_m_s > 0.2 or rng.random() < 0.35:  # a slip: the feet go on without the trunk
         kicks = tuple((f"{side}_foot", ahead * rng.uniform(0.05, 0.2), 0.3) for side in SIDES)
@@ -145,7 +151,7 @@ def _sideways(rng: np.random.Generator, situation: Situation) -> Cause:
     fold = rng.uniform(0.1, 1.0)
     reach = {f"{side}_arm_abd": rng.uniform(50, 95), f"{side}_elbow": rng.uniform(10, 50)}
     reach |= {"hip_flex": 10 + 45 * fold, "knee": 15 + 65 * fold}
-    cause = Cause(weak=_tired(rng), reflex=set_angles(start, reach), **_reaction(rng))
+    cause = _reacting(rng, Cause(weak=_tired(rng), reflex=set_angles(start, reach)))
     return replace(cause, pushes=_shove(way, speed_m_s=float(rng.uniform(0.7, 1.6)), seconds=0.25))
 
 
@@ -163,7 +169,7 @@ def _chair(rng: np.random.Generator, situation: Situation) -> Cause:
         lean = ahead + left * rng.normal(0, 0.3)
         pushes = _shove(lean, speed_m_s=float(rng.uniform(1.3, 2.3)), seconds=float(rng.uniform(0.3, 0.6)), high=0.55)
     reflex = set_angles(start, _reach_forward(rng)) if rng.random() < 0.6 else None
-    return Cause(weak=limp, weak_s=0.3, pushes=pushes, reflex=reflex, **_reaction(rng))
+    return _reacting(rng, Cause(weak=limp, weak_s=0.3, pushes=pushes, reflex=reflex))
 
 
 def _bed(rng: np.random.Generator, situation: Situation) -> Cause:
@@ -204,7 +210,7 @@ def _collapse(rng: np.random.Generator, situation: Situation) -> Cause:
         return Cause(weak=_limp(rng), weak_s=float(rng.uniform(0.05, 0.5)), pushes=pushes)
     weak = _tired(rng) | {"legs": float(rng.uniform(0.02, 0.08))}
     reflex = set_angles(situation.start, _reach_forward(rng)) if rng.random() < 0.5 else None
-    return Cause(weak=weak, weak_s=float(rng.uniform(0.05, 0.4)), pushes=pushes, reflex=reflex, **_reaction(rng))
+    return _reacting(rng, Cause(weak=weak, weak_s=float(rng.uniform(0.05, 0.4)), pushes=pushes, reflex=reflex))
 
 
 _DRAWS: Mapping[str, Callable[[np.random.Generator, Situation], Cause]] = dict(

@@ -8,7 +8,7 @@ import numpy as np
 
 from har.synth import postures
 from har.synth.actor import Actor
-from har.synth.body import TRUNK, Array
+from har.synth.body import TRUNK, A, Array
 from har.synth.daily import act_daily_life
 from har.synth.falling import AFTER_GROUND_S, fall, roll_out_of_bed, tumble_down
 from har.synth.low import crawl, get_up, lie, start_lying, struggle
@@ -97,7 +97,7 @@ def _half_rise(actor: Actor) -> None:
     risen = actor.posture + float(actor.rng.uniform(0.6, 0.95)) * (ease - actor.posture)
     lean = actor.posture.copy()
     for name in ("pitch", "left_hip_flex", "right_hip_flex"):
-        lean[postures.A[name]] += np.deg2rad(actor.rng.uniform(18, 32))
+        lean[A[name]] += np.deg2rad(actor.rng.uniform(18, 32))
     actor.act(actor.move([(actor.seconds(0.6), lean), (actor.seconds(0.8), risen)]), "stand up")
     actor.seat_m = 0.0
 

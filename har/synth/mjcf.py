@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
 
-from har.synth.body import HEAD_OFFSETS, Body, P
+from har.synth.body import HEAD_OFFSETS, Array, Body, P
 from har.synth.shapes import Box
 
 STEP_S = 0.004
@@ -53,15 +53,16 @@ def person_and_room(body: Body, boxes: Sequence[Box] = ()) -> str:
     SubElement(root, "compiler", angle="degree")
     world = SubElement(root, "worldbody")
     contact = {"contype": "1", "conaffinity": "0", "friction": "0.8 0.005 0.001", "solref": "0.02 1"}
-    SubElement(world, "geom", type="plane", size="20 20 1", **contact)
+    SubElement(world, "geom", {"type": "plane", "size": "20 20 1"} | contact)
     for box in boxes:
         turn = f"0 0 {np.rad2deg(box.yaw_rad):.4f}"
-        SubElement(world, "geom", type="box", pos=_text(box.centre_m), size=_text(box.half_m), euler=turn, **contact)
+        place = {"pos": _text(box.centre_m), "size": _text(box.half_m), "euler": turn}
+        SubElement(world, "geom", {"type": "box"} | place | contact)
     _add_person(world, body)
     return tostring(root, encoding="unicode")
 
 
-def _text(values: Sequence[float] | np.ndarray) -> str:
+def _text(values: Sequence[float] | Array) -> str:
     return " ".join(f"{value:.6f}" for value in values)
 
 
@@ -113,15 +114,13 @@ def _hinges(
         )  # fmt: skip
 
 
-def _flesh(part: Element, body: Body, **points: Sequence[float]) -> None:
+def _flesh(part: Element, body: Body, **points: Sequence[float] | Array) -> None:
     """Add a site and a ball of flesh at each point, and share out the part's mass."""
     mass_kg = float(part.attrib.pop("mass"))
     for name, at in points.items():
         SubElement(part, "site", name=name, pos=_text(at))
-        SubElement(
-            part, "geom", name=f"{name}_ball", type="sphere", pos=_text(at), size=f"{body.radius_m[P[name]]:.5f}",
-            mass=f"{mass_kg / len(points):.5f}", **_touch(name),
-        )  # fmt: skip
+        ball = {"name": f"{name}_ball", "type": "sphere", "pos": _text(at), "size": f"{body.radius_m[P[name]]:.5f}"}
+        SubElement(part, "geom", ball | {"mass": f"{mass_kg / len(points):.5f}"} | _touch(name))
 
 
 # Bits of what touches what: 1 the room, 2 the upper trunk and head against the legs, 4 one leg against the other.
@@ -140,9 +139,9 @@ def _touch(name: str) -> dict[str, str]:
 
 
 def _bone(part: Element, end: Sequence[float], *, radius_m: float, mass_kg: float, name: str = "") -> None:
-    line = _text([0.0, 0.0, 0.0, *end])
-    size, mass = f"{radius_m:.5f}", f"{mass_kg:.5f}"
-    SubElement(part, "geom", type="capsule", fromto=line, size=size, mass=mass, **_touch(name))
+    bone = {"type": "capsule", "fromto": _text([0.0, 0.0, 0.0, *end])}
+    bone |= {"size": f"{radius_m:.5f}", "mass": f"{mass_kg:.5f}"} | _touch(name)
+    SubElement(part, "geom", bone)
 
 
 def _add_head(high: Element, body: Body, neck: Sequence[float], *, mass_kg: float) -> None:

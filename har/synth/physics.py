@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,14 +20,17 @@ _STEEP_RAD = 0.8  # a trunk leaned less than this is described by pitch and roll
 
 
 def load_mujoco() -> Any:
-    """Import MuJoCo, or say how to get it."""
+    """Import MuJoCo, which has no types, or say how to get it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
-        import mujoco
+        return importlib.import_module("mujoco")
     except ImportError:
         raise ConfigError(
             "simulated falls need MuJoCo, which is not installed. Install it with: pip install 'har-care[synth]'"
         ) from None
-    return mujoco
 
 
 class Ragdoll:
@@ -43,12 +47,11 @@ class Ragdoll:
         self._data = self._mj.MjData(self._model)
         names = [self._model.joint(i).name for i in range(self._model.njnt)]
         self._joints = names[1:]  # the first is the free joint
-        self._angle = np.array([A[_angle_of(name)] for name in self._joints])
+        self._angle = np.array([A[_plain(name)] for name in self._joints])
         self._share = np.array([0.5 if name.startswith(("low_", "high_")) else 1.0 for name in self._joints])
         self._full_stiffness = self._model.jnt_stiffness[1:].copy()
         self._full_damping = self._model.dof_damping[6:].copy()
         self._sites = np.array([self._model.site(name).id for name in POINTS])
-        self._friction = self._model.geom_friction.copy()
         self.mass_kg = float(self._model.body_mass.sum())
 
     def put(self, angles: Array, pelvis_m: Array, *, before: tuple[Array, Array] | None = None) -> None:
@@ -121,11 +124,6 @@ class Ragdoll:
         return np.array(self._data.site_xpos[self._sites])
 
     @property
-    def speed_m_s(self) -> float:
-        """Quickest movement of any joint or of the pelvis, roughly, in m/s."""
-        return float(np.abs(self._data.qvel[:3]).max() + 0.3 * np.abs(self._data.qvel[3:]).max())
-
-    @property
     def angles(self) -> Array:
         """(A,) the posture as angles; both halves of the spine count alike."""
         angles = np.zeros(N_ANGLES)
@@ -144,13 +142,10 @@ class Ragdoll:
 
 
 def _plain(joint: str) -> str:
+    """Give the angle that a joint of the model is, or half of one."""
     for prefix in ("low_", "high_"):
         joint = joint.removeprefix(prefix)
     return joint
-
-
-def _angle_of(joint: str) -> str:
-    return _plain(joint)
 
 
 PARTS: Mapping[str, str] = {

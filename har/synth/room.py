@@ -188,9 +188,8 @@ def _bed(support: Support) -> list[Box]:
 
 def _sofa(support: Support) -> list[Box]:
     top = support.height_m - 0.01
-    wide = {"half": (0.42, 0.95), "aside": 0.0}
     return [
-        _placed(support, ahead=-0.10, **wide, low=0.05, high=top, colour=_CUSHION),
+        _placed(support, ahead=-0.10, half=(0.42, 0.95), aside=0.0, low=0.05, high=top, colour=_CUSHION),
         _placed(support, ahead=-0.44, half=(0.1, 0.95), aside=0.0, low=0.05, high=top + 0.42, colour=_CUSHION),
         _placed(support, ahead=-0.10, half=(0.42, 0.09), aside=-1.04, low=0.05, high=top + 0.2, colour=_CUSHION),
         _placed(support, ahead=-0.10, half=(0.42, 0.09), aside=1.04, low=0.05, high=top + 0.2, colour=_CUSHION),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from har.synth.body import TRUNK, Array, Body, P
+from har.synth.body import TRUNK, A, Array, Body, P
 from har.synth.causes import GRAVITY_M_S2, Cause
 from har.synth.motion import RATE_HZ
 from har.synth.physics import Ragdoll
@@ -64,11 +64,14 @@ def tumble(
     held = doll.points[P[f"{cause.blocked}_ankle"]] if cause.blocked else None
     points: list[Array] = []
     down_since: int | None = None
+    left = np.array([-np.sin(angles[1, A["yaw"]]), np.cos(angles[1, A["yaw"]]), 0.0])
+    aside = left * rng.choice((-1.0, 1.0))
     rest_frames = round(rng.uniform(*_REST_S) * RATE_HZ)
     while len(points) < MOST_S * RATE_HZ:
         time_s = len(points) / RATE_HZ
         touched_s = 0.0 if down_since is None else (len(points) - down_since) / RATE_HZ
-        _act_on(doll, cause, start=angles[1], time_s=time_s, touched_s=touched_s, held=held)
+        _tense(doll, cause, start=angles[1], time_s=time_s, touched_s=touched_s)
+        _pull(doll, cause, time_s=time_s, touched_s=touched_s, held=held, aside=aside)
         doll.step()
         points.append(doll.points)
         on_floor = float((points[-1][list(TRUNK), 2] - body.radius_m[list(TRUNK)]).min()) < _TOUCH_M
@@ -79,39 +82,45 @@ def tumble(
     return _judge(np.stack(points), doll.angles)
 
 
-def _act_on(doll: Ragdoll, cause: Cause, *, start: Array, time_s: float, touched_s: float, held: Array | None) -> None:
-    """Set muscles and forces for the next frame."""
+def _tense(doll: Ragdoll, cause: Cause, *, start: Array, time_s: float, touched_s: float) -> None:
+    """Set the muscles for the next frame: what is left of the tone, the reflexes, and nothing much once down."""
     weak = min(1.0, time_s / max(cause.weak_s, 1e-3))
     tone = {part: 1.0 + weak * (cause.weak.get(part, 1.0) - 1.0) for part in _LIMP}
     target = start
     if cause.reflex is not None and time_s > cause.reflex_after_s:
         share = min(1.0, (time_s - cause.reflex_after_s) / 0.25)
         target = start + share * (cause.reflex - start)
-        for part in ("arms", "legs"):
-            tone[part] = max(tone[part], share * cause.reflex_tone * (1.0 if part == "arms" else 0.5))
+        for part, strength in (("arms", 1.0), ("legs", 0.5)):
+            tone[part] = max(tone[part], share * cause.reflex_tone * strength)
     if touched_s > _AFTER_TOUCH_S:
         share = min(1.0, (touched_s - _AFTER_TOUCH_S) / 0.4)
         limp = _LIMP | {"trunk": cause.back}
         tone = {part: value + share * (min(limp[part], value) - value) for part, value in tone.items()}
     doll.brace(target, tone, damping=cause.drag * (1.0 + min(touched_s, 1.0)))
+
+
+def _pull(doll: Ragdoll, cause: Cause, *, time_s: float, touched_s: float, held: Array | None, aside: Array) -> None:
+    """Set the forces for the next frame; `aside` is where a body topples to that would stay on its knees."""
+    force_n = {part: np.zeros(3) for part in (*(part for part, *_ in cause.pushes), "high", "pelvis")}
     for part, way, seconds in cause.pushes:
-        doll.push(part, way * (doll.mass_kg / seconds if time_s < seconds else 0.0))
-    first_s = cause.pushes[0][2] if cause.pushes else 0.0
-    doll.twist("pelvis", cause.twist * (1.0 if time_s < first_s else 0.0))
+        force_n[part] = force_n[part] + way * (doll.mass_kg / seconds if time_s < seconds else 0.0)
+    weight_n = doll.mass_kg * GRAVITY_M_S2
+    share = cause.carried * max(0.0, 1.0 - time_s / cause.carried_s) ** 0.5
+    if share > 0 and touched_s == 0:
+        lift = np.array([0.0, 0.0, share * weight_n])
+        steady = -60.0 * doll.velocity("high") * np.array([1.0, 1.0, 0.5])
+        force_n["high"] = force_n["high"] + 0.8 * lift + steady
+        force_n["pelvis"] = force_n["pelvis"] + 0.2 * lift
+    if touched_s > _TOPPLE_AFTER_S and doll.points[P["pelvis"], 2] > _LOW_HIP_M:
+        force_n["pelvis"] = force_n["pelvis"] + aside * 0.25 * weight_n  # nobody stays on the knees without muscles
     if held is not None:
         foot = f"{cause.blocked}_foot"
         pull = 4000.0 * (held - doll.points[P[f"{cause.blocked}_ankle"]]) - 150.0 * doll.velocity(foot)
-        doll.push(foot, np.clip(pull, -900, 900) if time_s < cause.blocked_s else np.zeros(3))
-    if cause.carried > 0 and touched_s == 0:
-        share = cause.carried * max(0.0, 1.0 - time_s / cause.carried_s) ** 0.5
-        lift = share * doll.mass_kg * GRAVITY_M_S2
-        steady = -60.0 * doll.velocity("high") * np.array([1.0, 1.0, 0.5])
-        doll.push("high", 0.8 * np.array([0.0, 0.0, lift]) + steady * (share > 0))
-        doll.push("pelvis", 0.2 * np.array([0.0, 0.0, lift]))
-    if touched_s > _TOPPLE_AFTER_S:  # nobody stays on the knees without muscles
-        high = doll.points[P["pelvis"], 2] > _LOW_HIP_M
-        aside = np.array([-np.sin(start[0]), np.cos(start[0]), 0.0]) * (1.0 if cause.weak_s * 1e3 % 2 < 1 else -1.0)
-        doll.push("pelvis", aside * (0.25 * doll.mass_kg * GRAVITY_M_S2 if high else 0.0))
+        force_n[foot] = np.clip(pull, -900, 900) if time_s < cause.blocked_s else np.zeros(3)
+    for part, force in force_n.items():
+        doll.push(part, force)
+    first_s = cause.pushes[0][2] if cause.pushes else 0.0
+    doll.twist("pelvis", cause.twist * (1.0 if time_s < first_s else 0.0))
 
 
 def _judge(points: Array, angles: Array) -> Tumble | None:
