@@ -19,14 +19,13 @@ from har.clips import Clip, read_clips
 from har.models.bundle import Bundle, load_bundle
 from har.models.risk import NO_RISK_PART
 from har.models.shipped import find_bundle
+from har.training.evaluate import answer, describe_split, judged_clips
 from har.training.evaluate import evaluate as judge_bundle
-from har.training.evaluate import judged_clips
 from har.training.job import Machinery, data_digest
 from har.training.progress import show_progress
 from har.training.report import measure
 from har.training.report.strangers import measure_strangers, refuse_bad_names
 from har.training.report.write import check_folder, write_report
-from har.training.splits import split_notes
 
 
 def evaluate(
@@ -68,10 +67,10 @@ def evaluate(
 
 
 def _measure(bundle: Bundle, clips: Sequence[Clip], *, split: str | None) -> dict[str, Any]:
-    notes = split_notes(clips, split) if split else []
     judged = judged_clips(clips, split)
     with _show_progress() as tell:
-        return measure.measure(bundle, judged, split=split, progress=tell) | {"notes": notes}
+        result = measure.measure(bundle, judged, split=split, progress=tell)
+        return result | describe_split(clips, split, answer(bundle, judged))
 
 
 def _try_strangers(bundle: Bundle, clips: Sequence[Clip], names: Sequence[str], *, split: str) -> dict[str, Any]:

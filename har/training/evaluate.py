@@ -25,7 +25,7 @@ from har.training.metrics import (
     wilson_interval,
 )
 from har.training.recipe import Recipe
-from har.training.splits import split_clips, split_notes
+from har.training.splits import find_copied, split_clips, split_notes
 
 Scores = npt.NDArray[np.floating[Any]]
 
@@ -72,7 +72,8 @@ def evaluate(bundle: Bundle | Path | str, clips: Sequence[Clip], *, split: str |
         split: a stored split's name or a rule, see `split_clips`; None judges all clips.
 
     Returns:
-        The keys of `describe`, and "notes": what a person should know of the split.
+        The keys of `describe`, "notes": what a person should know of the split, and "without_copies": {n, top1} of the
+        clips whose very joints do not stand on the left side of the split too, None where there are no such.
 
     Raises:
         ConfigError: the split does not fit the clips.
@@ -82,8 +83,31 @@ def evaluate(bundle: Bundle | Path | str, clips: Sequence[Clip], *, split: str |
     if not isinstance(bundle, Bundle):
         bundle = load_bundle(bundle)
     judged = judged_clips(clips, split)
-    notes = split_notes(clips, split) if split else []
-    return describe(bundle, judged, answer(bundle, judged), split=split) | {"notes": notes}
+    answers = answer(bundle, judged)
+    return describe(bundle, judged, answers, split=split) | describe_split(clips, split, answers)
+
+
+def describe_split(clips: Sequence[Clip], split: str | None, answers: Answers) -> dict[str, Any]:
+    """Say what a person should know of a split, and what the accuracy is without its copies.
+
+    Args:
+        clips: both sides.
+        split: see `split_clips`.
+        answers: to the clips on the right side.
+
+    Returns:
+        "notes" and "without_copies" of `evaluate`.
+    """
+    if split is None:
+        return {"notes": [], "without_copies": None}
+    notes, copied = split_notes(clips, split), find_copied(clips, split)
+    ids = np.array(answers.windows.clip_ids)[answers.windows.clip]
+    own = ~np.isin(ids, sorted(copied))
+    if not copied or not own.any():
+        return {"notes": notes, "without_copies": None}
+    top1 = float((answers.scores.argmax(axis=1) == answers.windows.labels)[own].mean())
+    notes.append(f"without these copies: {top1:.1%} of {own.sum()} right.")
+    return {"notes": notes, "without_copies": {"n": int(own.sum()), "top1": top1}}
 
 
 def judged_clips(clips: Sequence[Clip], split: str | None) -> list[Clip]:

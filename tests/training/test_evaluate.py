@@ -120,3 +120,17 @@ def test_a_layout_without_a_map_is_told_with_the_clip_and_the_layouts(tmp_path: 
         evaluate(
             replace(bundle, config=replace(bundle.config, layout="blazepose33")), [replace(flat, layout="jhmdb15")]
         )
+
+
+def test_the_accuracy_without_copies_of_what_was_learnt_stands_beside_the_published_one(tmp_path: Path) -> None:
+    learnt = moving_clip("learnt", LABELS[0])
+    new = moving_clip("new", LABELS[0], seed=1)
+    copy = replace(learnt, id="copy")
+    sides = (("train", learnt), ("test", copy), ("test", new))
+    clips = [replace(clip, splits={"official": side}) for side, clip in sides]
+
+    result = evaluate(untrained_bundle(tmp_path / "one"), clips, split="official")
+
+    assert (result["n"], result["without_copies"]["n"]) == (2, 1)
+    assert result["notes"][-1].startswith("without these copies: ")
+    assert evaluate(untrained_bundle(tmp_path / "again"), clips)["without_copies"] is None
