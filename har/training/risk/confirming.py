@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from har.alerts import DangerRule, DangerSettings
 from har.errors import ShapeError
 from har.models.confirm_features import CONFIRM_FEATURES, CONFIRM_WINDOW_S, confirm_features
-from har.models.posture import can_confirm, judge_features
+from har.models.posture import assess_fall, can_confirm, judge_features
 from har.models.risk import FoldedFit, fit_with_folds
 from har.models.risk_features import Array
 from har.records import Risk
@@ -96,6 +96,37 @@ def fit_confirmation(moments: Moments | None, *, c: float) -> FoldedFit | None:
         )
     except ShapeError:
         return None
+
+
+class Confirmations:
+    """What models that had not seen the person say at any moment, asked once each.
+
+    Args:
+        streams: people in time order.
+        fit: the confirming models.
+        moments: what they were fitted on, so known already.
+    """
+
+    def __init__(self, streams: Sequence[Stream], fit: FoldedFit, moments: Moments) -> None:
+        self.model = fit.model
+        self._streams, self._fit = streams, fit
+        said = np.nan_to_num(fit.unseen, nan=1.0).tolist()
+        keys = zip(moments.stream.tolist(), moments.time_s.tolist(), strict=True)
+        self._said: dict[tuple[int, float], float] = dict(zip(keys, said, strict=True))
+
+    def of(self, number: int, *, threshold: float) -> Callable[[float], bool]:
+        """Give what says of one stream, at a time, whether a suspicion is confirmed."""
+        return lambda at_s: self._ask(number, at_s) >= threshold
+
+    def _ask(self, number: int, at_s: float) -> float:
+        key = (number, at_s)
+        if key not in self._said:
+            stream = self._streams[number]
+            body = stream.trace(end_s=at_s, window_s=CONFIRM_WINDOW_S)
+            model = self._fit.without(stream.subject)
+            probability = None if body is None or model is None else assess_fall(body, model)
+            self._said[key] = 1.0 if probability is None else probability
+        return self._said[key]
 
 
 def _times_down(stream: Stream, danger: Array, *, threshold: float) -> list[float]:

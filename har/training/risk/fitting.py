@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array
 from har.records import Event
 from har.training.risk.budget import ALERTS_PER_DAY, HOURS_PER_DAY, Tally, count, play
 from har.training.risk.components import ComponentTrial, choose_components
-from har.training.risk.confirming import Moments, find_moments, fit_confirmation
+from har.training.risk.confirming import Confirmations, find_moments, fit_confirmation
 from har.training.risk.windows import RATE_HZ, RiskWindows, Stream, cut_risk_windows
 
 N_GOLDEN = 16
@@ -160,26 +160,28 @@ class _Trial:
 def _choose_thresholds(
     streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel, *, per_day: float
 ) -> tuple[RiskModel, Tally]:
+    moments = find_moments(streams, danger, threshold=min(_SUSPICIONS))
+    confirm = fit_confirmation(moments, c=PENALTY)
+    answers = None if moments is None or confirm is None else Confirmations(streams, confirm, moments)
     trials = [
         trial
         for threshold in _SUSPICIONS
-        for trial in _try_threshold(streams, danger, replace(model, threshold=threshold))
+        for trial in _try_threshold(streams, danger, replace(model, threshold=threshold), answers)
     ]
     best = _within_budget(trials, per_day=per_day)
     return best.model, best.tally
 
 
-def _try_threshold(streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel) -> list[_Trial]:
+def _try_threshold(
+    streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel, answers: Confirmations | None
+) -> list[_Trial]:
     """Play the rule with one threshold of suspicion and every threshold of confirmation."""
-    moments = find_moments(streams, danger, threshold=model.threshold)
-    confirm = fit_confirmation(moments, c=PENALTY)
-    if moments is None or confirm is None:
+    if answers is None:
         return [_Trial(model, _play_all(streams, danger, threshold=model.threshold))]
-    says = _confirmations(moments, confirm)
     return [
         _Trial(
-            replace(model, confirm=replace(confirm.model, threshold=threshold)),
-            _play_all(streams, danger, threshold=model.threshold, says=says, confirm_threshold=threshold),
+            replace(model, confirm=replace(answers.model, threshold=threshold)),
+            _play_all(streams, danger, threshold=model.threshold, answers=answers, confirm_threshold=threshold),
         )
         for threshold in _CONFIRMATIONS
     ]
@@ -196,19 +198,12 @@ def _within_budget(trials: Sequence[_Trial], *, per_day: float) -> _Trial:
     return min(usable, key=lambda trial: (trial.tally.false_alerts, -trial.tally.found, trial.tally.suspicions))
 
 
-def _confirmations(moments: Moments, confirm: FoldedFit) -> dict[tuple[int, float], float]:
-    """Give what models that had not seen the person say at each moment, by stream and time."""
-    said = np.nan_to_num(confirm.unseen, nan=1.0)
-    keys = zip(moments.stream.tolist(), moments.time_s.tolist(), strict=True)
-    return dict(zip(keys, said.tolist(), strict=True))
-
-
 def _play_all(
     streams: Sequence[Stream],
     danger: Sequence[Array],
     *,
     threshold: float,
-    says: dict[tuple[int, float], float] | None = None,
+    answers: Confirmations | None = None,
     confirm_threshold: float = 0.0,
 ) -> Tally:
     """Play every stream in which danger is suspected at all, and count."""
@@ -217,10 +212,6 @@ def _play_all(
         if not np.nanmax(probability, initial=0.0) >= threshold:
             events.append([])
             continue
-        confirmed = None if says is None else _confirmer(says, number, confirm_threshold)
+        confirmed = None if answers is None else answers.of(number, threshold=confirm_threshold)
         events.append(play(stream, probability, threshold=threshold, confirmed=confirmed))
     return count(streams, events)
-
-
-def _confirmer(says: dict[tuple[int, float], float], number: int, threshold: float) -> Callable[[float], bool]:
-    return lambda at_s: says.get((number, at_s), 1.0) >= threshold
