@@ -96,21 +96,3 @@ class Conditions:
     is_stopped: Callable[[], bool] = lambda: False
     stream: int = 0
     n_streams: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """How a network is trained that has taken weights over from another.
-
-    Attributes:
-        taken: names of the parameters that were taken over.
-        rate: learning rate of these, as a share of that of the others.
-        rest: share of the run for which they stay as they are.
-    """
-
-    taken: frozenset[str] = frozenset()
-    rate: float = 1.0
-    rest: float = 0.0
-
-
-FROM_SCRATCH = Tuning()

@@ -21,7 +21,7 @@ from har.models.streams import pool_people
 from har.training.answers import Logits, stream_logits
 from har.training.batches import Batch, draw_order, make_batch
 from har.training.checkpoint import State, read_checkpoint
-from har.training.conditions import FROM_SCRATCH, Conditions, Fit, Tuning
+from har.training.conditions import Conditions, Fit
 from har.training.dataset import WindowSet
 from har.training.metrics import score_metrics
 from har.training.packing import plan_batches
@@ -51,7 +51,6 @@ def fit(
     seed: int,
     kind: str | None = None,
     given: Conditions | None = None,
-    tuning: Tuning = FROM_SCRATCH,
 ) -> Fit:
     """Train a network; the pass with the best macro F1 on the validation part is chosen, the last one without any.
 
@@ -66,7 +65,6 @@ def fit(
         seed: of order, augmentation and dropout.
         kind: what the network is shown; the recipe's first input if None.
         given: device, time, checkpoint and so on.
-        tuning: for a network that has taken over weights.
 
     Raises:
         TrainingError: no windows, no time, or the loss is no longer a number.
@@ -78,7 +76,7 @@ def fit(
         raise TrainingError(
             "no window to learn from: the clips have no labels, or no pose in them. Check the clip set."
         )
-    run = _begin(network, learn, check, recipe, seed=seed, kind=kind or recipe.inputs[0], given=given, tuning=tuning)
+    run = _begin(network, learn, check, recipe, seed=seed, kind=kind or recipe.inputs[0], given=given)
     if given.resume and given.checkpoint:
         kept = read_checkpoint(given.checkpoint, fingerprint=given.fingerprint)
         if kept:
@@ -113,7 +111,6 @@ def _begin(
     seed: int,
     kind: str,
     given: Conditions,
-    tuning: Tuning,
 ) -> Run:
     network.to(given.device.where)
     n_windows = recipe.windows_in_pass(len(learn))
@@ -131,22 +128,16 @@ def _begin(
         recipe=recipe,
         seed=(seed, given.stream),
         given=given,
-        tuning=tuning,
-        optimiser=_optimiser(network, recipe, tuning),
+        optimiser=_optimiser(network, recipe),
         schedule=schedule,
         saved_s=time.monotonic(),
     )
 
 
-def _optimiser(network: STGCN, recipe: Recipe, tuning: Tuning) -> torch.optim.Optimizer:
-    groups = []
-    for is_taken in (False, True):
-        chosen = [each for name, each in network.named_parameters() if (name in tuning.taken) == is_taken]
-        matrices = [each for each in chosen if each.ndim in (2, 4)]
-        others = [each for each in chosen if each.ndim not in (2, 4)]  # norms, biases, edges
-        for parameters, decay in ((matrices, recipe.weight_decay), (others, 0.0)):
-            if parameters:
-                groups.append({"params": parameters, "weight_decay": decay, "is_taken": is_taken})
+def _optimiser(network: STGCN, recipe: Recipe) -> torch.optim.Optimizer:
+    matrices = [each for each in network.parameters() if each.ndim in (2, 4)]
+    others = [each for each in network.parameters() if each.ndim not in (2, 4)]  # norms, biases, edges
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
@@ -238,9 +229,8 @@ def _take_step(run: Run, loss: float, batch: Batch) -> bool:
         raise TrainingError(next(text for text in given.workers.gather(mine) if text))
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), run.recipe.gradient_norm)
     rate = run.recipe.learning_rate * run.schedule.rate(warm_up_passes=run.recipe.warm_up_epochs)
-    rests = run.schedule.phase < run.tuning.rest
     for group in run.optimiser.param_groups:
-        group["lr"] = rate * ((0.0 if rests else run.tuning.rate) if group["is_taken"] else 1.0)
+        group["lr"] = rate
     run.optimiser.step()
     run.schedule.step_done()
     if run.recipe.ema_decay:

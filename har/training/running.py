@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from har.models.stgcn import STGCN
 from har.training.checkpoint import Checkpoint, State, optimiser_state, restore_optimiser, told, write_checkpoint
-from har.training.conditions import Conditions, Progress, Tuning
+from har.training.conditions import Conditions, Progress
 from har.training.dataset import WindowSet
 from har.training.recipe import Recipe
 from har.training.schedule import Schedule
@@ -75,7 +75,6 @@ class Run:
     recipe: Recipe
     seed: tuple[int, ...]
     given: Conditions
-    tuning: Tuning
     optimiser: torch.optim.Optimizer
     schedule: Schedule
     meter: Meter = field(default_factory=Meter)
@@ -106,7 +105,7 @@ def progress_of(run: Run, *, is_pass_end: bool = False) -> Progress:
         n_epochs=schedule.n_passes,
         loss=run.meter.loss,
         top1=run.meter.top1,
-        learning_rate=max(group["lr"] for group in run.optimiser.param_groups),
+        learning_rate=run.optimiser.param_groups[0]["lr"],
         check=run.figures,
         windows_per_s=run.meter.windows_per_s,
         left_s=(0.0 if schedule.is_over else left_s) + (given.n_streams - given.stream - 1) * whole_s,

@@ -20,7 +20,7 @@ from har.models.inputs import n_channels
 from har.models.stgcn import STGCN, STGCNConfig
 from har.training.checkpoint import require_space
 from har.training.clip_checks import check_clips
-from har.training.conditions import FROM_SCRATCH, Conditions, Fit
+from har.training.conditions import Conditions, Fit
 from har.training.dataset import cut_windows, label_names
 from har.training.devices import choose_device
 from har.training.interrupts import heard_after_the_step
@@ -29,7 +29,7 @@ from har.training.loop import fit
 from har.training.recipe import RECIPES, Recipe, choose_recipe
 from har.training.risk import fit_risk_part
 from har.training.splits import hold_out, split_clips, split_notes
-from har.training.transfer import Transfer, recipe_like, take_over
+from har.training.transfer import recipe_like, take_over
 from har.training.workers import find_workers, joined
 from har.training.writing import bundle_name, write_bundle
 
@@ -171,13 +171,13 @@ def _cut(labelled: list[Clip], recipe: Recipe, *, seed: int) -> Data:
 def _train_networks(job: Job, data: Data) -> list[tuple[STGCN, Fit]]:
     """Train one network after another, each for its share of the time that is left."""
     networks = [_new_network(job, data, number) for number in range(len(job.recipe.inputs))]
-    n_bytes = sum(4 * each.numel() for network, _ in networks for each in network.parameters())
+    n_bytes = sum(4 * each.numel() for network in networks for each in network.parameters())
     require_space(job.out.parent, COPIES_KEPT * n_bytes)
     if job.checkpoints.exists() and not job.machinery.resume:
         job.say("the state of an unfinished run is there; it will be overwritten, since --resume was not given")
     fits = []
     with heard_after_the_step() as is_stopped:
-        for number, (network, transfer) in enumerate(networks):
+        for number, network in enumerate(networks):
             given = Conditions(
                 device=job.device,
                 workers=job.workers,
@@ -190,16 +190,14 @@ def _train_networks(job: Job, data: Data) -> list[tuple[STGCN, Fit]]:
                 stream=number,
                 n_streams=len(networks),
             )
-            kind, tuning = job.recipe.inputs[number], transfer.tuning if transfer else FROM_SCRATCH
-            found = fit(
-                network, data.learn, data.check, job.recipe, seed=job.seed, kind=kind, given=given, tuning=tuning
-            )
+            kind = job.recipe.inputs[number]
+            found = fit(network, data.learn, data.check, job.recipe, seed=job.seed, kind=kind, given=given)
             network.cpu().load_state_dict(found.state)
             fits.append((network, found))
     return fits
 
 
-def _new_network(job: Job, data: Data, number: int) -> tuple[STGCN, Transfer | None]:
+def _new_network(job: Job, data: Data, number: int) -> STGCN:
     recipe, kind = job.recipe, job.recipe.inputs[number]
     torch.manual_seed(job.seed + number)
     network = STGCN(
@@ -216,11 +214,9 @@ def _new_network(job: Job, data: Data, number: int) -> tuple[STGCN, Transfer | N
             pool_last=recipe.pool_last,
         )
     )
-    if job.parent is None:
-        return network, None
-    transfer = take_over(network, kind, data.learn.names, job.parent)
-    job.say(transfer.line)
-    return network, transfer
+    if job.parent is not None:
+        job.say(take_over(network, kind, data.learn.names, job.parent).line)
+    return network
 
 
 def _share_of_time(deadline_s: float | None, *, n_left: int) -> float | None:

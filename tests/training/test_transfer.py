@@ -62,6 +62,15 @@ def test_another_layout_keeps_what_hangs_on_joints_new() -> None:
     assert "the first layer" in transfer.line
 
 
+def test_weights_of_edges_are_not_taken_for_factors_of_them() -> None:
+    parent = load_bundle(find_bundle("care-1"))
+    network = STGCN(replace(parent.config, free_edges=True))
+
+    transfer = take_over(network, "joint+bone", parent.labels, parent)
+
+    assert not any(name.endswith(".importance") for name in transfer.taken)
+
+
 def test_networks_of_other_widths_have_nothing_to_lend() -> None:
     parent = load_bundle(find_bundle("care-1"))
     network = STGCN(STGCNConfig(n_classes=3, channels=(4,) * 9))
