@@ -25,7 +25,7 @@ LONGEST_HELP_S = 0.5
 COMMANDS = (
     ["run", "watch", "extract", "train", "evaluate", "doctor", "clips show"]
     + [f"models {name}" for name in ("list", "pull", "show", "verify")]
-    + [f"synth {name}" for name in ("clips", "video")]
+    + [f"synth {name}" for name in ("clips", "life", "scenes", "video")]
     + [f"bench {name}" for name in ("falls", "pipeline")]
     + [f"config {name}" for name in ("init", "check", "schema")]
 )

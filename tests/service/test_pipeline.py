@@ -106,7 +106,8 @@ def frames_of_clip(clip: Clip) -> list[PoseFrame]:
 @cache
 def unseen_clips() -> list[Clip]:
     """Clips of people that the model was not fitted on."""
-    return list(simulate_clips(18, seed=11))
+    falls = simulate_clips(4, seed=11, kinds=("fall-forward", "fall-backward", "fall-sideways", "fall-collapse"))
+    return [*falls, *simulate_clips(14, seed=12, kinds=("daily",))]
 
 
 # -- falls -----------------------------------------------------------------------------------------------------------
