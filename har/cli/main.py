@@ -200,8 +200,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|FILE.toml",
-            help="`stream` (runs live), `clip` (best on trimmed clips), or a file with what differs from them. Default: "
-            "what suits the clips, or the recipe of --from.",
+            help="`stream` (runs live), `clip` (best on trimmed clips), or a file with what differs from them. "
+            "Default: what suits the clips, or the recipe of --from.",
         ),
     ] = None,
     parent: Annotated[

@@ -177,7 +177,7 @@ def _measured(validation: Mapping[str, Any] | None) -> str:
 
 def _limits(clips: Sequence[Clip], validation: Mapping[str, Any] | None) -> str:
     limits = [
-        "It knows its labels only, and gives one of them whatever the person does.",
+        "It knows its labels only: else it gives one of them, or `unknown` where it has a threshold.",
         "It sees joints, not things: a chair, a bed or a walking frame is known by the body alone.",
         "Numbers on clips of the same making as those learnt from say little about another room and another camera.",
     ]
