@@ -397,7 +397,7 @@ def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
         refuse(path, "manifest.json", f"risk is {'null' if meta is None else 'described'}, but {found}")
     if meta is None:
         return None
-    if not set(meta.features) <= set(FEATURES):
+    if list(meta.features) != [name for name in FEATURES if name in meta.features]:  # a choice of them, in their order
         refuse(path, "manifest.json", "risk.features are not the features computed here", "Retrain the risk model.")
     if meta.confirm is not None and tuple(meta.confirm.features) != CONFIRM_FEATURES:
         refuse(
