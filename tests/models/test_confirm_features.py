@@ -1,0 +1,93 @@
+"""How somebody came down: what the confirming model looks at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from har.models.confirm_features import CONFIRM_FEATURES, CONFIRM_WINDOW_S, confirm_features
+from har.models.posture import assess_fall
+from har.models.risk import RiskModel
+from har.models.risk_features import trace_body
+from har.records import FloatArray
+from tests.builders import Body, falling_body, seated_body, standing_body
+
+RATE_HZ = 15.0
+N_FRAMES = round(CONFIRM_WINDOW_S * RATE_HZ)
+
+
+def window_of(body: Body, *, end_s: float = CONFIRM_WINDOW_S) -> FloatArray:
+    times_s = end_s - np.arange(N_FRAMES)[::-1] / RATE_HZ
+    joints = np.full((N_FRAMES, 17, 3), 0.9, dtype=np.float32)
+    joints[..., :2] = [body(float(at_s)) for at_s in times_s]
+    return joints
+
+
+def features_of(joints: FloatArray) -> dict[str, float]:
+    body = trace_body(joints, rate_hz=RATE_HZ)
+    assert body is not None
+    return dict(zip(CONFIRM_FEATURES, confirm_features(body).tolist(), strict=True))
+
+
+def test_a_fall_comes_down_faster_than_somebody_who_lies_down() -> None:
+    fall = features_of(window_of(falling_body(fall_s=3.0, lasting_s=0.7)))
+    on_purpose = features_of(window_of(falling_body(fall_s=1.5, lasting_s=3.5)))
+
+    for part in ("head", "shoulder"):
+        assert fall[f"{part} speed"] > 2 * on_purpose[f"{part} speed"]
+        assert fall[f"{part} time on the way"] < 0.5 * on_purpose[f"{part} time on the way"]
+    assert fall["shoulder drop"] == pytest.approx(on_purpose["shoulder drop"], abs=0.1)
+    assert fall["time down"] == pytest.approx(2.5, abs=0.4)
+
+
+def test_somebody_who_sits_is_low_with_an_upright_trunk() -> None:
+    sitting = features_of(window_of(lambda at_s: seated_body() if at_s > 3 else standing_body()))
+    fall = features_of(window_of(falling_body(fall_s=3.0)))
+
+    assert sitting["time low with upright trunk"] == pytest.approx(3.0, abs=0.2)
+    assert fall["time low with upright trunk"] < 0.5
+    assert sitting["trunk angle"] < 0.1 < fall["trunk angle"]
+    assert sitting["head rise"] > fall["head rise"]
+
+
+def test_features_depend_neither_on_the_size_of_the_picture_nor_on_the_side() -> None:
+    joints = window_of(falling_body(fall_s=3.0))
+    scaled, mirrored = joints.copy(), joints.copy()
+    scaled[..., :2] *= np.float32(2.5)
+    mirrored[..., 0] = 640 - joints[..., 0]
+
+    assert features_of(scaled) == pytest.approx(features_of(joints), abs=1e-3)
+    assert features_of(mirrored) == pytest.approx(features_of(joints), abs=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(hnp.arrays(np.bool_, (N_FRAMES, 17)))
+def test_features_are_finite_whatever_joints_are_hidden(hidden: np.ndarray) -> None:
+    joints = window_of(falling_body(fall_s=3.0))
+    joints[hidden] = [np.nan, np.nan, 0.0]
+    body = trace_body(joints, rate_hz=RATE_HZ)
+
+    assert body is None or np.isfinite(confirm_features(body)).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, N_FRAMES))
+def test_of_somebody_hardly_seen_since_nothing_is_said(n_seen: int) -> None:
+    joints = window_of(falling_body(fall_s=3.0))
+    joints[n_seen:] = [np.nan, np.nan, 0.0]
+    body = trace_body(joints, rate_hz=RATE_HZ)
+    assert body is not None
+
+    says = assess_fall(body, always_sure())
+
+    seen_late = max(n_seen - (N_FRAMES - 30), 0) / 30
+    assert says == (None if seen_late < 0.3 else pytest.approx(1.0))
+
+
+def always_sure() -> RiskModel:
+    n = len(CONFIRM_FEATURES)
+    return RiskModel(np.zeros(n), np.ones(n), np.zeros(n), np.zeros((1, n)), np.ones(1), np.asarray(0.0),
+                     np.array([1.0, 50.0]), features=CONFIRM_FEATURES)  # fmt: skip
