@@ -13,7 +13,7 @@ from graphs import layout as layout_of
 from har.clips import Clip
 from har.records import FloatArray
 from har.training.augment import hide_joints
-from har.training.instants import stretched_instants, timed_instants
+from har.training.instants import neighbours, stretched_instants, timed_instants
 from har.training.persons import PICTURE_UNITS, SECOND_PERSON_SHARE, people_joints
 from har.training.recipe import Recipe
 from har.windows import clean, find_reference, normalise, pose_share, resample
@@ -122,7 +122,8 @@ class WindowSet:
         leader = np.cumsum(people) - people  # the first person of each window, among those drawn
         person = self.first_person[indices][owner] + np.arange(len(owner)) - leader[owner]
         at = self._instants(indices, rng=rng, version=version)  # (B, T)
-        joints = _play(self.frames, self.start[person], at[owner])
+        before, after = neighbours(at, self.n_stored[indices], self.recipe, rng=rng)
+        joints = _play(self.frames, self.start[person], at[owner], before[owner], after[owner])
         known = at > -0.5
         if rng is not None:
             hidden = hide_joints(len(joints), joints.shape[1], self.recipe, rng)
@@ -144,12 +145,11 @@ class WindowSet:
         return at
 
 
-def _play(frames: FloatArray, start: IntArray, at: TimesArray) -> FloatArray:
-    """Give the joints (P, T, V, D + 1) at instants (P, T) of people whose frames begin at `start`."""
-    before = np.floor(np.maximum(at, 0)).astype(np.int64)
-    share = (np.maximum(at, 0) - before).astype(np.float32)[..., None, None]
-    left = frames[start[:, None] + before]
-    right = frames[start[:, None] + np.ceil(np.maximum(at, 0)).astype(np.int64)]
+def _play(frames: FloatArray, start: IntArray, at: TimesArray, before: IntArray, after: IntArray) -> FloatArray:
+    """Give the joints (P, T, V, D + 1) at instants (P, T) between two frames of people that begin at `start`."""
+    share = (np.maximum(at, 0) - before) / np.maximum(after - before, 1)
+    share = share.astype(np.float32)[..., None, None]
+    left, right = frames[start[:, None] + before], frames[start[:, None] + after]
     played: FloatArray = np.where(share == 0, left, left + (right - left) * share)  # NaN on either side stays NaN
     played[at <= -0.5] = np.nan
     played[..., -1] = np.where(np.isnan(played[..., 0]), 0, played[..., -1])

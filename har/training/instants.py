@@ -74,6 +74,33 @@ def timed_instants(
     return last * seen - (n_frames - 1) * speed * (1 - warped)
 
 
+def neighbours(
+    at: TimesArray, n_stored: IntArray, recipe: Recipe, *, rng: np.random.Generator | None = None
+) -> tuple[IntArray, IntArray]:
+    """Give the frames between which instants lie, where a window looks at some of its frames only.
+
+    Args:
+        at: (B, T) instants; those below 0 count as 0.
+        n_stored: (B,) frames of each window.
+        recipe: `frames_kept`; used with `rng` only.
+        rng: chance, for training: every so-manieth frame is looked at, unevenly; the first and the last always are.
+
+    Returns:
+        The last frame at or before each instant and the first one at or after it, (B, T) each.
+    """
+    floor, ceil = np.floor(np.maximum(at, 0)).astype(np.int64), np.ceil(np.maximum(at, 0)).astype(np.int64)
+    if rng is None or recipe.frames_kept[0] == 1:
+        return floor, ceil
+    n, longest = len(n_stored), int(n_stored.max(initial=1))
+    frame = np.broadcast_to(np.arange(longest), (n, longest))
+    steps = rng.uniform(*recipe.frames_kept, (n, 1)) * rng.uniform(0.5, 1.5, (n, longest))
+    passed = np.floor(np.cumsum(steps, axis=1) + rng.random((n, 1)))
+    kept = (np.diff(passed, axis=1, prepend=-1) > 0) | (frame == n_stored[:, None] - 1)
+    before = np.maximum.accumulate(np.where(kept, frame, 0), axis=1)
+    after = np.minimum.accumulate(np.where(kept, frame, longest)[:, ::-1], axis=1)[:, ::-1]
+    return np.take_along_axis(before, floor, axis=1), np.take_along_axis(after, ceil, axis=1)
+
+
 def _warped(share: TimesArray, recipe: Recipe, rng: np.random.Generator) -> TimesArray:
     """Let time (B, T) in 0..1 run faster and slower by turns, from 0 to 1 all the same.
 

@@ -67,6 +67,8 @@ class Recipe:
         patience: passes without a better validation score until training stops; 0 never stops early.
         validation_share: of the training side, by subject where there are several.
         crop: least and largest share of a trimmed clip's time that is seen while training.
+        frames_kept: least and largest share of a window's frames that are looked at while training; what lies between
+            is bridged by straight lines, as if the camera had been slower.
         jitter: how freely the instants of a stretched clip are drawn while training: 0 keeps the middles of equal
             segments, 1 draws anywhere in them.
         speed: largest change of speed of a window at true time, as a share.
@@ -122,6 +124,7 @@ class Recipe:
     patience: int = 0
     validation_share: float = 0.15
     crop: tuple[float, float] = (0.85, 1.0)
+    frames_kept: tuple[float, float] = (1.0, 1.0)
     jitter: float = 0.0
     speed: float = 0.15
     warp: float = 0.0
@@ -267,10 +270,11 @@ def _choice_problems(recipe: Recipe) -> list[str]:
     if len(recipe.channels) != 3 or min(recipe.channels) < 1:
         found.append(f"channels must be three widths, such as [32, 64, 128], got {list(recipe.channels)}.")
     found += _time_problems(recipe)
-    if len(recipe.crop) != 2 or not 0 < recipe.crop[0] <= recipe.crop[1] <= 1:
-        found.append(
-            f"crop must be two shares of a clip's time, the smaller first, such as [0.8, 1.0], got {list(recipe.crop)}."
-        )
+    found += [
+        f"{name} must be two shares, the smaller first, such as [0.8, 1.0], got {list(shares)}."
+        for name, shares in {"crop": recipe.crop, "frames_kept": recipe.frames_kept}.items()
+        if len(shares) != 2 or not 0 < shares[0] <= shares[1] <= 1
+    ]
     return [*found, *_input_problems(recipe.inputs)]
 
 
@@ -311,7 +315,7 @@ RECIPES: dict[str, Recipe] = {
         look_ahead="centred",
         pool_last=0,
         dropout=0.0,
-        epochs=70,
+        epochs=100,
         least_per_epoch=500,
         batch_size=16,
         weight_decay=5e-2,
@@ -320,6 +324,7 @@ RECIPES: dict[str, Recipe] = {
         ema_decay=0.995,
         source_balance=0.0,
         crop=(0.9, 1.0),
+        frames_kept=(0.4, 1.0),
         yaw_deg=60.0,
         pitch_deg=30.0,
         scale=0.1,

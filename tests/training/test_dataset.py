@@ -13,7 +13,7 @@ from har.clips import Clip
 from har.errors import ClipError
 from har.records import FloatArray
 from har.training.dataset import WindowSet, cut_windows
-from har.training.instants import stretched_instants, timed_instants
+from har.training.instants import neighbours, stretched_instants, timed_instants
 from har.training.persons import people_joints
 from har.training.recipe import RECIPES, Recipe
 from har.windows import normalise, resample
@@ -337,3 +337,20 @@ def test_long_clips_are_kept_with_a_bounded_number_of_frames() -> None:
     windows = cut_windows([moving_clip("a", "walk", n_frames=3000)], Recipe(), names=NAMES)
 
     assert len(windows.frames) == 256
+
+
+def test_while_training_a_window_may_look_at_some_of_its_frames_only() -> None:
+    rng = np.random.default_rng(0)
+    n_stored = np.array([30, 12])
+    at = np.linspace(0, n_stored - 1, 16).T
+    sparse = replace(RECIPES["clip"], frames_kept=(0.3, 0.3))
+
+    before, after = neighbours(at, n_stored, sparse, rng=rng)
+    plain = neighbours(at, n_stored, sparse)
+
+    assert (before <= at).all()
+    assert (after >= at).all()
+    assert (after.max(axis=1) == n_stored - 1).all()
+    assert len(np.unique(before[0])) < 16
+    assert (plain[0] == np.floor(at)).all()
+    assert (plain[1] == np.ceil(at)).all()
