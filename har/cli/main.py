@@ -342,8 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_debug, is_verbose = "--debug" in words, "-v" in words or "--verbose" in words
     words = [word for word in words if word not in ("--debug", "-v", "--verbose")]
-    is_quiet = words[:1] == ["run"] and not is_verbose  # its events are what people read there
-    _start_logging(level=logging.DEBUG if is_debug else logging.WARNING if is_quiet else logging.INFO)
+    _start_logging(level=logging.DEBUG if is_debug else logging.INFO if is_verbose else logging.WARNING)
     try:
         code = app(args=words, prog_name="har", standalone_mode=False)
     except KeyboardInterrupt:
