@@ -108,6 +108,7 @@ def _live(index: int, *, seed: int, at_most_s: float, dense: bool) -> Recording:
         height_px=home.camera.height_px,
         episodes=_episodes(actors, end_s=float(time_s[-1])),
         rest_zones=home.rest_zones,
+        camera_height_m=float(home.camera.position_m[2]),
     )
 
 
@@ -138,6 +139,7 @@ def _fall(index: int, *, seed: int) -> Recording:
         falls=(FallTruth(start_s, ground_s, float(time_s[-1]), kind),),
         episodes=_episodes([actor], end_s=float(time_s[-1])),
         rest_zones=rest_zones(motion.supports, camera),
+        camera_height_m=float(camera.position_m[2]),
     )
 
 

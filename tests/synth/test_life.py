@@ -145,3 +145,10 @@ def test_an_hour_of_life_takes_far_less_than_an_hour() -> None:
 
     # A day in ten minutes of one core is a ratio of 144; slow machines get half of that here.
     assert recording.duration_s / spent_s > 72
+
+
+def test_recordings_tell_how_high_their_camera_hangs(hours: list[Recording], scenes: list[Recording]) -> None:
+    heights = [recording.camera_height_m for recording in (*hours, *scenes)]
+
+    assert all(0.5 < height < 4 for height in heights)
+    assert len(set(heights)) > len(heights) / 2
