@@ -75,10 +75,10 @@ def run(
     plans = _plan(config, config_file, sources, pose=pose, once=once)
     _check_outputs(plans, overlay=overlay, json_file=json_file)
     bundle = load_bundle(find_bundle(model or config.model.bundle))
-    if bundle.risk is None:
-        say(f"har: {bundle.model_id} has {NO_RISK_PART}.")
     if problem := bundle.live_problem():
         raise BundleError(problem)
+    if bundle.risk is None:
+        say(f"har: {bundle.model_id} has {NO_RISK_PART}.")
     plans = [_with_threshold(plan, config, bundle) for plan in plans]
     with contextlib.ExitStack() as stack:
         folder = _state_folder(stack, state, once=once)
