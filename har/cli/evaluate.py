@@ -69,8 +69,10 @@ def evaluate(
 def _measure(bundle: Bundle, clips: Sequence[Clip], *, split: str | None) -> dict[str, Any]:
     judged = judged_clips(clips, split)
     with _show_progress() as tell:
-        result = measure.measure(bundle, judged, split=split, progress=tell)
-        return result | describe_split(clips, split, answer(bundle, judged))
+        tell("the clips as they are", 0, 1)
+        answers = answer(bundle, judged)
+        result = measure.measure(bundle, judged, split=split, answers=answers, progress=tell)
+        return result | describe_split(clips, split, answers)
 
 
 def _try_strangers(bundle: Bundle, clips: Sequence[Clip], names: Sequence[str], *, split: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def measure(
     clips: Sequence[Clip],
     *,
     split: str | None = None,
+    answers: Answers | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Measure everything that a report tells.
@@ -65,6 +66,7 @@ def measure(
         bundle: the bundle to judge.
         clips: the clips to judge by, as of `judged_clips`.
         split: where they come from; only told.
+        answers: what the bundle says of the clips as they are, where that is known already.
         progress: told of each step.
 
     Returns:
@@ -74,8 +76,9 @@ def measure(
     Raises:
         ClipError: there is not one window to judge.
     """
-    progress("the clips as they are", 0, 1)
-    answers = answer(bundle, clips)
+    if answers is None:
+        progress("the clips as they are", 0, 1)
+        answers = answer(bundle, clips)
     result = describe(bundle, clips, answers, split=split)
     stretches = by_stretch(answers.scores, answers.windows)
     by_id = {clip.id: clip for clip in clips}
