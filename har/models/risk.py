@@ -144,36 +144,6 @@ class RiskModel:
         return tuple(self.features[i] for i in best if pull[i] > 0)
 
 
-def fit_risk_model(
-    features: Array,
-    danger: npt.NDArray[np.bool_],
-    subject: npt.NDArray[np.int_],
-    *,
-    n_components: int,
-    c: float = 0.3,
-    weight: Array | None = None,
-) -> tuple[RiskModel, Array]:
-    """Fit scaler, PCA and a linear classifier, and calibrate its margin on people it did not see.
-
-    Args:
-        features: (N, F) float64.
-        danger: (N,) True where the window holds the beginning of danger.
-        subject: (N,) whose window it is; calibration never splits a subject.
-        n_components: principal components kept.
-        c: inverse strength of the classifier's L2 penalty.
-        weight: (N,) weight of each window; None for one each.
-
-    Returns:
-        The model, fitted on everybody, and (N,) the probability of each window by a model that saw nothing of its
-        subject; NaN where no such model could be fitted.
-
-    Raises:
-        ShapeError: there are not both kinds of windows of at least two subjects.
-    """
-    fit = fit_with_folds(features, danger, subject, n_components=n_components, c=c, weight=weight)
-    return fit.model, fit.unseen
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class FoldedFit:
     """A model, and models that each had not seen some of the subjects.
@@ -207,12 +177,12 @@ def fit_with_folds(
     weight: Array | None = None,
     names: tuple[str, ...] = FEATURES,
 ) -> FoldedFit:
-    """Fit as `fit_risk_model` does, and keep the models that calibration was done with.
+    """Fit scaler, PCA and a linear classifier, and calibrate its margin on people it did not see.
 
     Args:
         features: (N, F) float64.
-        danger: (N,) the truth.
-        subject: (N,) whose window it is.
+        danger: (N,) True where the window holds the beginning of danger.
+        subject: (N,) whose window it is; calibration never splits a subject.
         n_components: principal components kept.
         c: inverse strength of the classifier's L2 penalty.
         weight: (N,) weight of each window; None for one each.

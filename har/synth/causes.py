@@ -52,9 +52,6 @@ class Cause:
     back: float = 0.12
 
 
-_FIRM = {"trunk": 1.0, "head": 1.0, "arms": 1.0, "legs": 1.0}
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Situation:
     """In what somebody is when the fall begins.

@@ -15,7 +15,6 @@ from har.synth.motion import RATE_HZ
 from har.synth.shapes import Box
 
 SUBSTEPS = round(1 / (RATE_HZ * STEP_S))
-_TRUNK_ANGLES = ("spine_flex", "spine_side", "spine_twist")
 _STEEP_RAD = 0.8  # a trunk leaned less than this is described by pitch and roll, a lying one by pitch and spin
 
 
@@ -29,7 +28,7 @@ def load_mujoco() -> Any:
         return importlib.import_module("mujoco")
     except ImportError:
         raise ConfigError(
-            "simulated falls need MuJoCo, which is not installed. Install it with: pip install 'har-care[synth]'"
+            "simulated falls need MuJoCo, which is not installed. Install it with: make setup, or pip install mujoco"
         ) from None
 
 

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from har.errors import ShapeError
 from har.models.bundle import RiskPart, load_bundle, save_bundle
 from har.models.confirm_features import CONFIRM_FEATURES
-from har.models.risk import RISK_TENSORS, RiskModel, fit_risk_model, fit_with_folds
+from har.models.risk import RISK_TENSORS, RiskModel, fit_with_folds
 from har.models.risk_features import FEATURES, MIN_HISTORY_S, RISK_WINDOW_S, Array, risk_features, trace_body
 from har.models.stgcn import STGCN, STGCNConfig
 from har.records import FloatArray
@@ -197,7 +197,7 @@ def test_the_arrays_answer_as_the_scikit_learn_pipeline_does() -> None:
     features, danger, subject = some_windows()
     weight = np.random.default_rng(1).uniform(0.2, 3, len(danger))
 
-    model = fit_risk_model(features, danger, subject, n_components=12, c=0.3, weight=weight)[0]
+    model = fit_with_folds(features, danger, subject, n_components=12, c=0.3, weight=weight).model
 
     pipeline = make_pipeline(
         StandardScaler(), PCA(12, random_state=0), LogisticRegression(C=0.3, class_weight="balanced", max_iter=2000)
@@ -213,7 +213,8 @@ def test_the_fitted_model_knows_danger_in_people_it_did_not_see() -> None:
     features, danger, subject = some_windows()
     unseen, unseen_danger, _ = some_windows(seed=1)
 
-    model, by_others = fit_risk_model(features, danger, subject, n_components=12)
+    fit = fit_with_folds(features, danger, subject, n_components=12)
+    model, by_others = fit.model, fit.unseen
 
     right = (model.probability(unseen) >= 0.5) == unseen_danger
     assert right.mean() > 0.9
@@ -222,8 +223,8 @@ def test_the_fitted_model_knows_danger_in_people_it_did_not_see() -> None:
 
 
 def test_the_same_windows_give_the_same_model() -> None:
-    first = fit_risk_model(*some_windows(), n_components=12)[0].to_arrays()
-    second = fit_risk_model(*some_windows(), n_components=12)[0].to_arrays()
+    first = fit_with_folds(*some_windows(), n_components=12).model.to_arrays()
+    second = fit_with_folds(*some_windows(), n_components=12).model.to_arrays()
 
     for name in RISK_TENSORS:
         np.testing.assert_array_equal(first[name], second[name])
@@ -238,12 +239,12 @@ def test_windows_of_one_kind_or_one_person_cannot_be_fitted(lack: str) -> None:
         danger = np.full_like(danger, lack == "safety")
 
     with pytest.raises(ShapeError, match="with and without danger of at least two subjects"):
-        fit_risk_model(features, danger, subject, n_components=12)
+        fit_with_folds(features, danger, subject, n_components=12)
 
 
 def test_a_model_survives_the_way_through_its_arrays() -> None:
     features, danger, subject = some_windows()
-    model = replace(fit_risk_model(features, danger, subject, n_components=8)[0], threshold=0.31)
+    model = replace(fit_with_folds(features, danger, subject, n_components=8).model, threshold=0.31)
 
     arrays = model.to_arrays()
     again = RiskModel.from_arrays(arrays, threshold=model.threshold)
@@ -256,7 +257,7 @@ def test_a_model_survives_the_way_through_its_arrays() -> None:
 
 def test_probabilities_stay_between_0_and_1_however_far_out_the_features_are() -> None:
     features, danger, subject = some_windows()
-    model = fit_risk_model(features, danger, subject, n_components=12)[0]
+    model = fit_with_folds(features, danger, subject, n_components=12).model
 
     far = model.probability(np.array([np.full(len(FEATURES), 1e12), np.full(len(FEATURES), -1e12)]))
 
@@ -266,7 +267,7 @@ def test_probabilities_stay_between_0_and_1_however_far_out_the_features_are() -
 
 @pytest.mark.parametrize("name", RISK_TENSORS)
 def test_arrays_that_do_not_fit_each_other_are_refused(name: str) -> None:
-    arrays = fit_risk_model(*some_windows(), n_components=8)[0].to_arrays()
+    arrays = fit_with_folds(*some_windows(), n_components=8).model.to_arrays()
     array = arrays[name]
     arrays[name] = np.zeros((*array.shape[:-1], array.shape[-1] + 1)) if array.ndim else np.zeros(1)
 
@@ -276,7 +277,7 @@ def test_arrays_that_do_not_fit_each_other_are_refused(name: str) -> None:
 
 def test_the_features_that_speak_most_for_danger_are_named() -> None:
     features, danger, subject = some_windows()
-    model = fit_risk_model(features, danger, subject, n_components=len(FEATURES))[0]
+    model = fit_with_folds(features, danger, subject, n_components=len(FEATURES)).model
     usual = model.mean.copy()
     dropped = usual.copy()
     dropped[FEATURES.index("shoulder drop")] += 2.0
