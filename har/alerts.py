@@ -169,9 +169,9 @@ class DangerRule:
             self._read(incident, posture, resting=resting)
             if risk is not None and risk.probability >= self._settings.threshold:
                 events += self._learn_more(incident, risk, posture, source_time_s)
-            events += self._progress(incident, posture, source_time_s, confirm)
+            events += self._progress(incident, posture, source_time_s, None if resting else confirm)
         events += self._watch_floor(posture, source_time_s, resting=resting)
-        if incident is not None and self._is_over(incident, now_s):
+        if incident is not None and self._is_over(incident, now_s, judged=confirm is not None):
             events.append(self._danger("end", posture, source_time_s))
             self.incident = None
             if incident.up_since_s is not None:
@@ -227,7 +227,10 @@ class DangerRule:
 
     def _read(self, incident: Incident, posture: Posture, *, resting: bool) -> None:
         """Note whether the person is down, up or settled now."""
-        now_s, down = posture.time_s, _is_down(incident, posture) and not resting
+        now_s = posture.time_s
+        # Once confirmed, somebody is down until they are up again or sit, whichever way they lie to the camera.
+        confirmed = incident.alert is not None and not _is_up(incident, posture) and not _is_seated(posture)
+        down = (confirmed or _is_down(incident, posture)) and not resting
         self._readings.append((now_s, down))
         self._readings = [r for r in self._readings if r[0] >= now_s - self._settings.confirm_s - 1.0]
         if down:
@@ -250,7 +253,7 @@ class DangerRule:
         """Confirm a suspicion, or tell how long an alert's person is down."""
         now_s = posture.time_s
         if incident.alert is None:
-            if self._confirmed(incident, now_s) and (confirm is None or confirm()):
+            if self._confirmed(incident, now_s, confirm):
                 return self._raise_alert(incident, posture, source_time_s, change_reason=None)
             if incident.probability >= incident.told_probability + 0.1:
                 return [self._danger("update", posture, source_time_s)]
@@ -260,11 +263,17 @@ class DangerRule:
             return [self._alert(incident, posture, source_time_s, change="timer")]
         return []
 
-    def _confirmed(self, incident: Incident, now_s: float) -> bool:
-        start_s = max(incident.since_s, now_s - self._settings.confirm_s)
-        if now_s - incident.since_s < self._settings.confirm_s:
+    def _confirmed(self, incident: Incident, now_s: float, confirm: Confirm | None) -> bool:
+        """Say whether a suspicion has become an alert: by the confirming model, or without one by staying down.
+
+        Seen from above, who falls away from the camera does not come lower in the picture; so the model, which knows
+        the whole way, is asked about everybody who is not up again.
+        """
+        if now_s - incident.since_s < self._settings.confirm_s or incident.up_since_s is not None:
             return False
-        recent = [down for time_s, down in self._readings if time_s >= start_s]
+        if confirm is not None:
+            return confirm()
+        recent = [down for time_s, down in self._readings if time_s >= now_s - self._settings.confirm_s]
         return bool(recent) and recent[-1] and sum(recent) >= self._settings.down_share * len(recent)
 
     def probably_down(self) -> bool:
@@ -273,13 +282,14 @@ class DangerRule:
         long_enough = bool(down) and self._readings[-1][0] - self._readings[0][0] >= _END_AFTER_S
         return long_enough and down[-1] and 2 * sum(down) > len(down)
 
-    def _is_over(self, incident: Incident, now_s: float) -> bool:
+    def _is_over(self, incident: Incident, now_s: float, *, judged: bool) -> bool:
         up_s = now_s - incident.up_since_s if incident.up_since_s is not None else 0.0
         settled_s = now_s - incident.settled_since_s if incident.settled_since_s is not None else 0.0
         if incident.alert is not None:
             return up_s >= 3 * self._settings.up_s or settled_s >= self._settings.settled_s
         is_down_now = bool(self._readings) and self._readings[-1][1]
-        undecided = now_s - incident.since_s > self._settings.undecided_s and not is_down_now
+        # The confirming model knows the last seconds: what it did not confirm by then it never will.
+        undecided = now_s - incident.since_s > self._settings.undecided_s and (judged or not is_down_now)
         return up_s >= self._settings.up_s or undecided
 
     def _watch_floor(self, posture: Posture, source_time_s: float, *, resting: bool) -> list[Event]:
@@ -334,6 +344,8 @@ class DangerRule:
                      change_reason: str | None) -> list[Event]:  # fmt: skip
         incident.alert = self._new_id()
         incident.alert_s = incident.told_s = posture.time_s
+        if incident.down_s is None:
+            incident.down_s, incident.down_seen_s = incident.since_s, posture.time_s
         alert = self._alert(incident, posture, source_time_s, change="state")
         return [self._danger("update", posture, source_time_s), replace(alert, change_reason=change_reason)]
 

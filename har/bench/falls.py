@@ -6,7 +6,7 @@ subject. All other videos are judged by the bundle itself, which has seen nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from har.models.bundle import load_bundle
 from har.models.risk import RiskModel
 from har.models.shipped import find_bundle
 from har.synth.clips import simulate_clips
+from har.synth.life import simulate_fall_scenes, simulate_life
+from har.synth.record_files import as_clip
 from har.training.bounds import rate_interval
 from har.training.extract import read_labels
 from har.training.replay import Verdict, total
@@ -30,14 +32,21 @@ from har.training.truth import Truth, TruthRow, read_truth, truth_of_rows
 Say = Callable[[str], None]
 
 SETS = Path(__file__).resolve().parent.parent / "training" / "sets"
-N_SIMULATED, SIMULATED_SEED = 700, 0
-"""The simulated clips of the shipped bundle's training; its card names them too."""
+N_SIMULATED, SIMULATED_SEED = 1600, 0
+LIFE_HOURS, N_SCENES, RECORDED_SEED = 16.0, 480, 1
+"""The simulated clips and recordings of the shipped bundle's training; its card names them too."""
 # What people do all through a daily-living video of UP-Fall, by its activity; the set is never trained on.
 UPFALL_LABELS = {"A06": "walk", "A07": "stand", "A08": "sit", "A11": "lie"}
 
 
 def bench_falls(
-    *, data: Path, say: Say, model: str | None = None, train_on: Sequence[Path] = (), rows: Sequence[TruthRow] = ()
+    *,
+    data: Path,
+    say: Say,
+    model: str | None = None,
+    train_on: Sequence[Path] = (),
+    recordings: Sequence[Path] = (),
+    rows: Sequence[TruthRow] = (),
 ) -> dict[str, Any]:
     """Run the whole danger path over every video of a data folder with a truth file.
 
@@ -45,7 +54,9 @@ def bench_falls(
         data: the folder that holds `fall_times.csv`.
         say: called with a line of progress.
         model: the bundle; None for the shipped one.
-        train_on: clip sets that the folds learn from besides GMDCSA24; the shipped bundle's simulated clips if empty.
+        train_on: clip sets that the folds learn from besides GMDCSA24.
+        recordings: sets of long recordings that they learn from too, as `har train --recordings`; without either, they
+            learn from the shipped bundle's simulated people.
         rows: only these rows of the truth file; all if empty.
 
     Returns:
@@ -62,7 +73,7 @@ def bench_falls(
     if own is None:
         raise ConfigError(f"bundle {bundle.model_id} has no risk part. Use one trained on clips that tell of falls.")
     say("fitting one risk model for each person left out")
-    folds = _fit_folds(train_on) if any(_subject(row.source) for row in rows) else {}
+    folds = _fit_folds(train_on, recordings) if any(_subject(row.source) for row in rows) else {}
     verdicts = []
     for number, row in enumerate(rows, 1):
         subject = _subject(row.source)
@@ -90,17 +101,27 @@ def _truth(row: TruthRow) -> Truth:
     return truth if expected is None else Truth(truth.falls, ((0.0, row.end_s, expected),))
 
 
-def _fit_folds(train_on: Sequence[Path]) -> dict[str, RiskModel]:
+def _fit_folds(train_on: Sequence[Path], recordings: Sequence[Path]) -> dict[str, RiskModel]:
     """Fit a risk model for each GMDCSA24 subject on everybody else, the simulated people included."""
     others: list[Clip] = [clip for folder in train_on for clip in read_clips(folder)]
-    for clip in others:
+    recorded: list[Clip] = [clip for folder in recordings for clip in read_clips(folder)]
+    if not train_on and not recordings:
+        others, recorded = list(simulate_clips(N_SIMULATED, seed=SIMULATED_SEED)), list(_simulate_recordings())
+    for clip in [*others, *recorded]:
         if "upfall" in f"{clip.id} {clip.source}".lower().replace("-", "").replace("_", "").replace(" ", ""):
             raise ConfigError(f"clip {clip.id!r} is of UP-Fall, which is measured on. Leave it out of --train-on.")
-    clips = [*(others or simulate_clips(N_SIMULATED, seed=SIMULATED_SEED)), *read_clips(SETS / "gmdcsa24")]
-    windows = cut_risk_windows(clips)
+    clips = [*others, *read_clips(SETS / "gmdcsa24")]
+    windows = cut_risk_windows(clips, recorded)
     assert windows is not None
     subjects = sorted({row.subject for row in read_labels(SETS / "gmdcsa24.csv") if row.subject})
     return {subject: fit_risk(windows.without(subject)).model for subject in subjects}
+
+
+def _simulate_recordings() -> Iterator[Clip]:
+    for recording in simulate_life(hours=LIFE_HOURS, seed=RECORDED_SEED):
+        yield as_clip(recording, source=f"har synth life, seed {RECORDED_SEED}")
+    for recording in simulate_fall_scenes(N_SCENES, seed=RECORDED_SEED):
+        yield as_clip(recording, source=f"har synth scenes, seed {RECORDED_SEED}")
 
 
 def _subject(source: str) -> str:

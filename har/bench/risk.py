@@ -276,11 +276,11 @@ def _sweep(judged: _Judged, chance: Array) -> list[Tally]:
     shares = 1 - np.geomspace(0.5, 0.001, _N_THRESHOLDS)
     tallies = []
     for threshold in np.unique(np.clip(np.quantile(chance, shares), 1e-6, 1 - 1e-6)).tolist():
-        events = [
+        suspicions = [
             play(stream, answers, threshold=threshold)
             for stream, answers in zip(judged.streams, judged.probability, strict=True)
         ]
-        tallies.append(count(judged.streams, events))
+        tallies.append(count(judged.streams, suspicions))
     return tallies
 
 

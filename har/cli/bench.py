@@ -28,12 +28,16 @@ def falls(
             "Default: the shipped bundle's simulated people. Never UP-Fall.",
         ),
     ] = None,
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Recordings that they learn from too, as given to `har train`."),
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """Run the service on videos of real falls and count falls found, missed, false alerts and delay."""
     from har.bench.falls import as_text, bench_falls
 
-    result = bench_falls(data=data, say=say, model=model, train_on=train_on or ())
+    result = bench_falls(data=data, say=say, model=model, train_on=train_on or (), recordings=recordings or ())
     write_json(result, file=json)
     if wants_text(json):
         typer.echo(as_text(result))

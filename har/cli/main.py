@@ -196,6 +196,14 @@ def import_(
 def train(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIPS...", help="One or more clip sets.")],
     out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The bundle to write; must not exist.")],
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Long recordings that only tell where people fall, for the danger model; repeatable. "
+            "Such as `har synth life` and `har synth scenes` write.",
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -234,7 +242,7 @@ def train(
 
     Part of the clips, by person where there are several, is held out to choose the best pass by. Ctrl-C keeps what was
     learnt for --resume, and so does a crash. With few clips of your own, begin with a bundle that knows how people
-    move: har train clips/mine --from care-2 --out bundles/mine. On several GPUs: torchrun --nproc_per_node 2 -m
+    move: har train clips/mine --from care-3 --out bundles/mine. On several GPUs: torchrun --nproc_per_node 2 -m
     har.cli.main train clips/mine --out bundles/mine.
     """
     from har.cli.train import train as train_bundle
@@ -242,6 +250,7 @@ def train(
     train_bundle(
         clips,
         out=out,
+        recordings=recordings or (),
         recipe=recipe,
         parent=parent,
         split=split,
@@ -282,7 +291,7 @@ def evaluate(
 
 
 @app.command(
-    epilog="Example: har replay falls/ --truth falls/truth.csv --model care-2 --against bundles/mine --report out"
+    epilog="Example: har replay falls/ --truth falls/truth.csv --model care-3 --against bundles/mine --report out"
 )
 def replay(
     sources: Annotated[

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from har.cli.output import say, wants_text, write_json
-from har.clips import read_clips
+from har.clips import iterate_clips, read_clips
 from har.models.bundle import Bundle
 from har.models.shipped import find_bundle
 from har.training.conditions import Progress
@@ -26,6 +26,7 @@ def train(
     clips: Sequence[Path],
     *,
     out: Path,
+    recordings: Sequence[Path],
     recipe: str | None,
     parent: str | None,
     split: str | None,
@@ -47,6 +48,7 @@ def train(
     chosen = read_recipe(recipe) if recipe else None
     start_from = find_bundle(parent) if parent else None
     found = [clip for folder in clips for clip in read_clips(folder)]
+    recorded = (clip for folder in recordings for clip in iterate_clips(folder))
     with show_progress() as show, keep_curves(tensorboard if workers.is_first else None) as keep:
 
         def report(progress: Progress) -> None:
@@ -57,6 +59,7 @@ def train(
             bundle = train_bundle(
                 found,
                 out_bundle=out,
+                recordings=recorded,
                 recipe=chosen,
                 split=split,
                 seed=seed,

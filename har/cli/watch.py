@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from har.models.unknown import UNKNOWN
 from har.mqtt import topics
 from har.mqtt.address import read_address
 from har.mqtt.connection import Connected, Connection, Lost, Received
@@ -206,8 +207,7 @@ def _make_line(body: AnyEvent, *, show_site: bool, shift_s: float | None = None)
     if isinstance(body, Danger):
         return line.append_text(_describe_danger(body))
     if isinstance(body, Action):
-        line.append(_plain(body.data.label), style="bold")
-        return line.append(f"  {_sure(body.data.score)}, person {body.data.person}")
+        return line.append_text(_describe_action(body))
     if isinstance(body, CameraStatus):
         line.append(f"camera {body.data.state}", style=_CAMERA_STYLES[body.data.state])
         fps = f"  {body.data.fps:.0f} pictures a second" if body.data.fps else ""
@@ -222,6 +222,16 @@ def _clock(text: str, shift_s: float | None) -> str:
     if shift_s is None:
         return _local(text).strftime("%H:%M:%S")
     return "" if math.isnan(shift_s) else file_clock(max(0.0, _local(text).timestamp() + shift_s))
+
+
+def _describe_action(body: Action) -> Text:
+    """Name the label and how sure it is; of "unknown", what it might be."""
+    data = body.data
+    text = Text(_plain(data.label), style="bold")
+    if data.label != UNKNOWN or not data.top:
+        return text.append(f"  {_sure(data.score)}, person {data.person}", style="")
+    likeliest, probability = data.top[0]
+    return text.append(f"  perhaps {_plain(likeliest)} ({_sure(probability)}), person {data.person}", style="")
 
 
 def _describe_alert(body: Alert, shift_s: float | None) -> Text:

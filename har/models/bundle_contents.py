@@ -25,9 +25,10 @@ from graphs.errors import LayoutError
 from graphs.layouts import LAYOUTS
 from graphs.own_layouts import describe_layout, is_own, read_layout
 from har.errors import BundleError, HarError, ShapeError
+from har.models.confirm import CONFIRM_PREFIX, CONFIRM_TENSORS
 from har.models.confirm_features import CONFIRM_FEATURES
 from har.models.inputs import JOINT_AND_BONE
-from har.models.risk import CONFIRM_PREFIX, RISK_TENSORS, RiskModel
+from har.models.risk import RISK_TENSORS, RiskModel
 from har.models.risk_features import FEATURES
 from har.models.stgcn import STGCNConfig
 from har.models.streams import MAX_STREAMS, Stream, Streams
@@ -404,30 +405,43 @@ def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
             path, "manifest.json", "risk.confirm.features are not the features computed here", "Retrain the risk model."
         )
     arrays = read_tensors(files, path, file)
-    wanted = _risk_shapes(arrays, prefix="", n_features=len(meta.features))
+    wanted = _risk_shapes(arrays, n_features=len(meta.features))
     if meta.confirm is not None:
-        wanted |= _risk_shapes(arrays, prefix=CONFIRM_PREFIX, n_features=len(meta.confirm.features))
+        wanted |= _confirm_shapes(arrays)
     check_tensors(arrays, wanted, path, file)
-    if not all((arrays[name] > 0).all() for name in wanted if name.endswith("scale")):
+    if not (arrays["scale"] > 0).all():
         refuse(path, file, "scale is not positive throughout")
     frozen = {name: tensor.numpy() for name, tensor in arrays.items()}
     for array in frozen.values():
         array.flags.writeable = False
     confirm_threshold = meta.confirm.threshold if meta.confirm is not None else 0.5
-    return RiskModel.from_arrays(
-        frozen, threshold=meta.threshold, confirm_threshold=confirm_threshold, features=meta.features
-    )
+    try:
+        return RiskModel.from_arrays(
+            frozen, threshold=meta.threshold, confirm_threshold=confirm_threshold, features=meta.features
+        )
+    except ShapeError as error:
+        refuse(path, file, str(error).rstrip("."))
 
 
-def _risk_shapes(arrays: Mapping[str, Tensor], *, prefix: str, n_features: int) -> dict[str, Tensor]:
-    """Give empty tensors of the shapes that the arrays of one risk model must have."""
-    components = arrays.get(f"{prefix}components", torch.tensor(0))
+def _risk_shapes(arrays: Mapping[str, Tensor], *, n_features: int) -> dict[str, Tensor]:
+    """Give empty tensors of the shapes that the arrays of the risk model must have."""
+    components = arrays.get("components", torch.tensor(0))
     n_components = len(components) if components.ndim == 2 else 1
     shapes = {
         "mean": (n_features,), "scale": (n_features,), "pca_mean": (n_features,),
         "components": (n_components, n_features), "coef": (n_components,), "intercept": (), "calibration": (2,),
     }  # fmt: skip
-    return {prefix + name: torch.empty(shapes[name], dtype=torch.float64, device="meta") for name in RISK_TENSORS}
+    return {name: torch.empty(shapes[name], dtype=torch.float64, device="meta") for name in RISK_TENSORS}
+
+
+def _confirm_shapes(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give empty tensors of the shapes that the arrays of the confirming model must have."""
+    found = arrays.get(f"{CONFIRM_PREFIX}split_feature", torch.tensor(0))
+    trees = tuple(found.shape) if found.ndim == 2 else (1, 1)
+    shapes = dict.fromkeys(CONFIRM_TENSORS, trees) | {"base": (), "calibration": (2,)}
+    return {
+        CONFIRM_PREFIX + name: torch.empty(shape, dtype=torch.float64, device="meta") for name, shape in shapes.items()
+    }
 
 
 def action_answers(model: Streams, windows: Tensor) -> Tensor:

@@ -7,14 +7,14 @@ It is fitted with scikit-learn and served as fused arrays: one dot product per w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from har.errors import ShapeError
-from har.models.confirm_features import CONFIRM_FEATURES
+from har.models.confirm import CONFIRM_PREFIX, CONFIRM_TENSORS, ConfirmModel
 from har.models.risk_features import FEATURES, Array
 
 RISK_TENSORS = ("mean", "scale", "pca_mean", "components", "coef", "intercept", "calibration")
@@ -24,9 +24,6 @@ NO_RISK_PART = (
     "no risk part: the clips it learnt from do not tell where people fall. Only the floor timer raises alerts"
 )
 """What is said of a bundle without one, after "has"."""
-
-CONFIRM_PREFIX = "confirm_"
-"""The same arrays of the model that confirms a suspicion stand there with this before their names, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +40,7 @@ class RiskModel:
         calibration: (2,) slope and offset of the sigmoid that turns its margin into a probability (Platt 1999).
         threshold: probability from which danger is suspected.
         features: (F,) names of what the columns hold.
-        confirm: the model that confirms a suspicion, on `har.models.confirm_features`, its threshold that of an alert;
-            None for a bundle without one, where staying down is confirmation enough.
+        confirm: the model that confirms a suspicion; None for a bundle without one, where staying down is enough.
     """
 
     mean: Array
@@ -56,7 +52,7 @@ class RiskModel:
     calibration: Array
     threshold: float = 0.5
     features: tuple[str, ...] = FEATURES
-    confirm: RiskModel | None = None
+    confirm: ConfirmModel | None = None
 
     def __post_init__(self) -> None:
         n_features, n_components = self.mean.shape[0], self.components.shape[0]
@@ -81,24 +77,18 @@ class RiskModel:
         """Make a model of the arrays of a bundle.
 
         Args:
-            arrays: one array for each name in `RISK_TENSORS`, and for each of them with `CONFIRM_PREFIX` if suspicions
-                are confirmed by a model.
+            arrays: one array for each name in `RISK_TENSORS`, and for each in `CONFIRM_TENSORS` with `CONFIRM_PREFIX`
+                before it if suspicions are confirmed by a model.
             threshold: probability from which danger is suspected.
             confirm_threshold: probability from which a suspicion is confirmed.
             features: names of the features that it was fitted on.
         """
         confirm = None
         if any(name.startswith(CONFIRM_PREFIX) for name in arrays):
-            own = {name: arrays[CONFIRM_PREFIX + name] for name in RISK_TENSORS}
-            confirm = replace(cls._of(own, CONFIRM_FEATURES), threshold=confirm_threshold)
-        return replace(cls._of(arrays, tuple(features)), threshold=threshold, confirm=confirm)
-
-    @classmethod
-    def _of(cls, arrays: Mapping[str, Array], features: tuple[str, ...]) -> RiskModel:
-        mean, scale, pca_mean, components, coef, intercept, calibration = (
-            np.asarray(arrays[name], dtype=np.float64) for name in RISK_TENSORS
-        )
-        return cls(mean, scale, pca_mean, components, coef, intercept, calibration, features=features)
+            own = {name: arrays[CONFIRM_PREFIX + name] for name in CONFIRM_TENSORS}
+            confirm = ConfirmModel.from_arrays(own, threshold=confirm_threshold)
+        own = {name: np.asarray(arrays[name], dtype=np.float64) for name in RISK_TENSORS}
+        return cls(**own, threshold=threshold, features=tuple(features), confirm=confirm)
 
     def to_arrays(self) -> dict[str, Array]:
         """Give the arrays for a bundle, C-contiguous."""
@@ -193,7 +183,7 @@ def fit_with_folds(
     """
     weight = np.ones(len(features)) if weight is None else weight
     parts, margin = _fit_parts(features, danger, subject, n_components=n_components, c=c, weight=weight)
-    calibration = np.array(_platt(margin, danger, weight))
+    calibration = calibrate(margin, danger, weight)
     final = _fit_pipeline(features, danger, n_components=n_components, c=c, weight=weight)
     fold_of = {int(one): number for number, (_, test) in enumerate(parts) for one in np.unique(subject[test])}
     return FoldedFit(
@@ -271,13 +261,13 @@ def _fit_pipeline(features: Array, danger: npt.NDArray[np.bool_], *, n_component
     return pipeline.fit(features, danger, scaler__sample_weight=weight, linear__sample_weight=weight)
 
 
-def _platt(margin: Array, danger: npt.NDArray[np.bool_], weight: Array) -> tuple[float, float]:
-    """Slope and offset of the sigmoid that turns margins into probabilities (Platt 1999)."""
+def calibrate(margin: Array, danger: npt.NDArray[np.bool_], weight: Array) -> Array:
+    """Give slope and offset (2,) of the sigmoid that turns margins into probabilities (Platt 1999); NaN is left out."""
     from sklearn.linear_model import LogisticRegression
 
     known = np.isfinite(margin)
     fitted = LogisticRegression(C=1e4).fit(margin[known, None], danger[known], sample_weight=weight[known])
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    return np.array([fitted.coef_[0, 0], fitted.intercept_[0]])
 
 
 def _sigmoid(margin: Array) -> Array:

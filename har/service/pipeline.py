@@ -243,15 +243,14 @@ class Pipeline:
             share: of the confirming model's threshold that is enough.
         """
         model = self._risk.confirm if self._risk is not None else None
-        if model is None or person.lost_s is not None:
+        if model is None:
             return None
 
         def confirm() -> bool:
             window = _window(person.track, end_s=frame.time_s, rate_hz=DANGER_RATE_HZ, frame=frame,
                              n_frames=round(CONFIRM_WINDOW_S * DANGER_RATE_HZ))  # fmt: skip
             body = trace_body(window, rate_hz=DANGER_RATE_HZ)
-            probability = None if body is None else assess_fall(body, model)
-            return probability is None or probability >= share * model.threshold
+            return body is not None and assess_fall(body, model) >= share * model.threshold
 
         return confirm
 
@@ -275,7 +274,10 @@ class Pipeline:
             at_edge = self._tracker.touches_edge(person.track.last.box, frame)
             posture = replace(person.posture, time_s=frame.time_s, found=False, at_edge=at_edge)
             resting = self._is_resting(posture, frame)
-            events = person.rule.update(posture, None, source_time_s=frame.source_time_s, resting=resting)
+            confirm = self._confirmer(person, frame)
+            events = person.rule.update(
+                posture, None, source_time_s=frame.source_time_s, resting=resting, confirm=confirm
+            )
         if person.lost_s is not None and (lost_s > _LOST_WAIT_S or not _is_missed(person)):
             self._people = {key: p for key, p in self._people.items() if p is not person}
         return events

@@ -60,6 +60,7 @@ def as_clip(recording: Recording, *, source: str) -> Clip:
         joints=recording.joints,
         time_s=recording.time_s,
         danger=bool(recording.falls),
+        spans=tuple((fall.start_s, fall.ground_s, "fall") for fall in recording.falls),
         subject=recording.id,
         camera="simulated",
         rate_hz=recording.rate_hz,

@@ -11,6 +11,9 @@ from har.errors import ClipError
 from har.records import FloatArray
 
 PICTURE_UNITS = ("px", "norm")
+INFERRED_SCORE = 0.5
+"""Least score of a joint with depth. Sensors and what converts their files write 0 for joints that were inferred from
+the others, such as every spine and neck of MSR-Action3D: known less well, but known."""
 SECOND_PERSON_SHARE = 0.1
 """Of the frames; whoever is seen in fewer is a ghost or walks by."""
 
@@ -24,7 +27,8 @@ def people_joints(clip: Clip, *, layout: str, dims: int = 2, persons: int = 1) -
     """Give the joints of the people seen most, in the axes of a picture and in the layout wanted.
 
     Axes are right-handed: x to the right in the picture, y down, z away from the camera. Scores that a clip lacks are 1
-    where the joint is known; all-zero joints are not known, as sensors write them for bodies that they lost.
+    where the joint is known; all-zero joints are not known, as sensors write them for bodies that they lost. A score of
+    0 means not known in a picture, and inferred where there is depth.
 
     Args:
         clip: of any layout, units and axes.
@@ -69,11 +73,13 @@ def _in_picture(clip: Clip, *, dims: int) -> FloatArray:
         place = place * np.array([clip.width_px, clip.height_px], dtype=np.float32)
     known = np.isfinite(place).all(axis=-1) & _was_seen(joints[..., : place.shape[-1]])
     score_channel = 3 if deep else 2
-    score = joints[..., score_channel] if n_channels > score_channel else None
-    seen = known if score is None else known & (score > 0)
+    score = np.nan_to_num(joints[..., score_channel]) if n_channels > score_channel else np.ones(known.shape)
+    if deep:
+        score = np.maximum(score, INFERRED_SCORE)
+    seen = known & (score > 0)
     result = np.full((*joints.shape[:-1], dims + 1), np.nan, dtype=np.float32)
     result[..., :dims] = np.where(seen[..., None], place[..., :dims], np.nan)
-    result[..., dims] = np.where(seen, 1 if score is None else np.clip(np.nan_to_num(score), 0, 1), 0)
+    result[..., dims] = np.where(seen, np.clip(score, 0, 1), 0)
     return result
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
@@ -46,6 +46,7 @@ def train(
     clips: Sequence[Clip],
     *,
     out_bundle: Path | str,
+    recordings: Iterable[Clip] = (),
     recipe: Recipe | None = None,
     split: str | None = None,
     seed: int = 0,
@@ -63,6 +64,7 @@ def train(
     Args:
         clips: a clip set.
         out_bundle: folder of the bundle; must not exist.
+        recordings: long ones of life, and of falls in it, for the risk model; as of `har synth life` and `scenes`.
         recipe: how; if None, that of `start_from`, else the one that suits the clips.
         split: learn from its left side only, see `split_clips`; None learns from all clips.
         seed: of everything random.
@@ -87,7 +89,7 @@ def train(
     )
     with joined(job.workers, job.device):
         job.say("fitting the risk model; some minutes for a thousand clips")
-        risk = fit_risk_part(data.clips) if job.workers.is_first else None
+        risk = fit_risk_part(data.clips, recordings) if job.workers.is_first else None
         fits = _train_networks(job, data)
         cpu_s = sum(job.workers.gather(time.process_time() - job.cpu_began_s))
         if job.workers.is_first:

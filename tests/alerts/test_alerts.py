@@ -473,6 +473,38 @@ def test_an_alert_needs_the_confirming_model_to_agree_and_it_is_asked_only_when_
     assert alerts(refused) == []
 
 
+FALLEN_AWAY = replace(STANDING, trunk_angle=0.7, aspect=1.0, shoulder_y=225.0, hip_y=190.0, head_rise=0.4)
+"""Fallen away from a camera high up: the head comes down in the picture, the hips rise."""
+
+
+def test_whoever_fell_away_from_the_camera_is_confirmed_by_the_model_and_down_until_up_again() -> None:
+    def events_of(after: Posture, *, answer: bool) -> list[Event]:
+        rule, events = new_rule(timer_every_s=5.0, floor_after_s=0.0), []
+        for step in range(100):
+            at_s = step * STEP_S
+            posture = STANDING if at_s < 3.0 else FALLEN_AWAY if at_s < 14.0 else after
+            events += rule.update(replace(posture, time_s=START_S + at_s), FALL if 3.0 <= at_s < 4.0 else CALM,
+                                  source_time_s=at_s, confirm=lambda: answer)  # fmt: skip
+        return events
+
+    assert kinds(events_of(FALLEN_AWAY, answer=True))[:4] == ["new", "update", "alert state", "alert timer"]
+    assert alerts(events_of(FALLEN_AWAY, answer=True))[-1].floor_s > 12.0
+    assert kinds(events_of(STANDING, answer=True))[-1] == "end"
+    assert kinds(events_of(FALLEN_AWAY, answer=False)) == ["new", "end"]
+
+
+def test_what_the_confirming_model_did_not_confirm_in_time_runs_out_though_the_person_lies() -> None:
+    rule, events = new_rule(undecided_s=8.0), []
+    for step in range(70):
+        at_s = step * STEP_S
+        posture = replace(LYING if at_s >= 3.0 else STANDING, time_s=START_S + at_s)
+        risk = FALL if 3.0 <= at_s < 4.0 else CALM
+        events += rule.update(posture, risk, source_time_s=at_s, confirm=lambda: False)
+
+    assert kinds(events) == ["new", "end"]
+    assert events[-1].source_time_s == pytest.approx(11.0, abs=0.5)
+
+
 def _answer(asked: list[float], at_s: float, answer: bool) -> bool:
     asked.append(at_s)
     return answer

@@ -42,10 +42,11 @@ def test_a_person_reads_a_line_per_event(mosquitto: Mosquitto, make_publisher: M
 
         publisher.publish(a_camera_status())
         publisher.publish(an_action())
+        publisher.publish(an_action(label="unknown", score=0.53, top=(("bend", 0.53), ("lie", 0.3))))
         publisher.publish(a_danger(since_s=1795255443.12))
         publisher.publish(an_alert("a1", floor_s=75.0))
         publisher.publish(an_alert("a1", state="closed"))
-        assert wait_for(lambda: out.getvalue().count("\n") >= 6)
+        assert wait_for(lambda: out.getvalue().count("\n") >= 7)
 
     since = local("10:04:02")
     why = "hips dropped 0.9 m in 0.6 s, trunk level"
@@ -54,6 +55,7 @@ def test_a_person_reads_a_line_per_event(mosquitto: Mosquitto, make_publisher: M
         "service      service online  version 0.1.0, model care-1@1f3c",
         "hall         camera online  15 pictures a second",
         "hall         sit down  88% sure, person 7",
+        "hall         unknown  perhaps bend (53% sure), person 7",
         "hall         maybe a fall  person 7, 93% sure, for 2 s — hips dropped 0.9 m in 0.6 s, trunk level",
         f"hall          ALERT FALL   person 7, 97% sure, on the floor for 1 min 15 s, since {since} — {why}",
         f"hall          over: fall   person 7, 97% sure, on the floor for 2 s, since {since} — {why}",

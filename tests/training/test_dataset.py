@@ -14,7 +14,7 @@ from har.errors import ClipError
 from har.records import FloatArray
 from har.training.dataset import WindowSet, cut_windows
 from har.training.instants import neighbours, stretched_instants, timed_instants
-from har.training.persons import people_joints
+from har.training.persons import INFERRED_SCORE, people_joints
 from har.training.recipe import RECIPES, Recipe
 from har.windows import normalise, resample
 from tests.training.builders import clip_set, moving_clip
@@ -190,6 +190,20 @@ def test_depth_is_kept_and_grows_away_from_the_camera() -> None:
     drawn = one(windows)
     assert drawn.shape == (32, 17, 4)
     assert drawn[-1, :, 2].mean() - drawn[0, :, 2].mean() < -1  # came nearer, in trunk lengths
+
+
+def test_joints_that_a_sensor_inferred_are_known_and_what_it_lost_is_not() -> None:
+    clip = deep_clip()
+    clip.joints[:, 0, 5, 3] = 0.0  # inferred from the others, as MSR-Action3D writes every neck and spine
+    clip.joints[3, 0] = 0.0  # the whole body lost
+
+    joints = people_joints(clip, layout="coco17", dims=3)[0]
+
+    assert np.isfinite(joints[4, 5]).all()
+    assert joints[4, 5, 3] == INFERRED_SCORE < joints[4, 6, 3]
+    assert np.isnan(joints[3, :, 0]).all()
+    flat = people_joints(replace(moving_clip("f", "walk"), joints=clip.joints[..., [0, 1, 3]]), layout="coco17")[0]
+    assert np.isnan(flat[4, 5, 0])  # in a picture a score of 0 says that nobody knows
 
 
 @pytest.mark.parametrize(("up", "layout"), [("+y", "coco17"), ("+y", "kinect20"), ("+z", "coco17"), ("-y", "coco17")])

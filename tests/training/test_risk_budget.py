@@ -47,11 +47,15 @@ def test_the_alert_rule_is_played_over_people_in_time_order() -> None:
     streams = [fall, sitting, walking]
 
     tally = count(streams, [play(s, p, threshold=0.5) for s, p in zip(streams, danger, strict=True)])
-    refused = count([fall], [play(fall, danger[0], threshold=0.5, confirmed=lambda at_s: False)])
+    refused = count([fall], [play(fall, danger[0], threshold=0.5, ask=lambda at_s: 0.0)])
+    late = play(fall, danger[0], threshold=0.5, ask=lambda at_s: 0.9 if at_s > GROUND_S + 4 else 0.3)
 
     assert (tally.falls, tally.found, tally.false_alerts, tally.suspicions) == (1, 1, 0, 0)
     assert tally.daily_h == pytest.approx((FALL_S + 10.0) / 3600, rel=0.02)
     assert (refused.found, refused.false_alerts) == (0, 0)
+    assert [suspicion.raised_s(0.95) for suspicion in late] == [None]
+    assert late[0].raised_s(0.6) == pytest.approx(GROUND_S + 4, abs=0.3)
+    assert late[0].raised_s(0.2) == pytest.approx(GROUND_S + 2.5, abs=0.3)
 
 
 def test_windows_in_a_row_are_one_suspicion_and_an_alert_outside_a_fall_is_false() -> None:

@@ -1,7 +1,8 @@
 """Fitting the risk model on clips that tell where people fall."""
 
 from har.training.risk.fitting import RiskFit, fit_risk, fit_risk_part
-from har.training.risk.windows import EVERY_S, FALL_LABEL, RATE_HZ, RiskWindows, Stream, cut_risk_windows
+from har.training.risk.following import FALL_LABEL, follow
+from har.training.risk.windows import EVERY_S, RATE_HZ, RiskWindows, Stream, cut_risk_windows
 
 __all__ = [
     "EVERY_S",
@@ -13,4 +14,5 @@ __all__ = [
     "cut_risk_windows",
     "fit_risk",
     "fit_risk_part",
+    "follow",
 ]

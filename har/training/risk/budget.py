@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from har.alerts import DangerRule, DangerSettings
+from har.clips import Span
 from har.models.posture import judge_features
 from har.models.risk_features import Array
-from har.records import AlertEvent, DangerEvent, Event, Risk
+from har.records import AlertEvent, DangerEvent, Risk
 from har.training.bounds import rate_interval, share_interval
 from har.training.risk.windows import Stream
 
@@ -57,42 +59,77 @@ class Tally:
         }
 
 
-def play(
-    stream: Stream, probability: Array, *, threshold: float, confirmed: Callable[[float], bool] | None = None
-) -> list[Event]:
+@dataclass(slots=True)
+class Suspicion:
+    """One suspicion of a stream and what the confirming model said while it lasted.
+
+    Attributes:
+        at_s: when it began.
+        asked: (time, probability) each time that the alert rule asked for confirmation.
+    """
+
+    at_s: float
+    asked: list[tuple[float, float]]
+
+    def raised_s(self, threshold: float) -> float | None:
+        """Give the time of its alert, if one was raised."""
+        return next((at_s for at_s, probability in self.asked if probability >= threshold), None)
+
+
+Ask: TypeAlias = Callable[[float], float]
+
+
+def play(stream: Stream, probability: Array, *, threshold: float, ask: Ask | None = None) -> list[Suspicion]:
     """Play one person's readings to the alert rule.
+
+    Nothing is ever confirmed meanwhile: the times of asking tell what would have been with any threshold.
 
     Args:
         stream: the person.
         probability: (N,) of danger, one a reading; NaN where there is no say.
         threshold: from which danger is suspected.
-        confirmed: says at a time whether a suspicion is confirmed; None where staying down is enough.
+        ask: gives the confirming model's probability at a time; None where staying down is enough.
     """
     rule = DangerRule(DangerSettings(threshold=threshold, floor_after_s=0.0), camera="clip", person=0, model="-")
-    events: list[Event] = []
+    found: list[Suspicion] = []
     for reading, danger in zip(stream.readings, probability.tolist(), strict=True):
+        asked: list[tuple[float, float]] = []
+
+        def confirm(at_s: float = reading.time_s, asked: list[tuple[float, float]] = asked) -> bool:
+            asked.append((at_s, 1.0 if ask is None else ask(at_s)))
+            return False
+
         risk = None
         if reading.features is not None and danger == danger:  # not NaN
             risk = Risk(danger, judge_features(reading.features), "", reading.before)
-        confirm = None if confirmed is None else (lambda at_s=reading.time_s: confirmed(at_s))
-        events += rule.update(reading.posture, risk, source_time_s=reading.time_s, confirm=confirm)
-    return events
+        events = rule.update(
+            reading.posture, risk, source_time_s=reading.time_s, confirm=None if ask is None else confirm
+        )
+        found += [Suspicion(reading.time_s, []) for e in events if isinstance(e, DangerEvent) and e.phase == "new"]
+        if ask is None:
+            asked = [(e.source_time_s, 1.0) for e in events if isinstance(e, AlertEvent) and e.change == "state"]
+        if found:
+            found[-1].asked += asked
+    return found
 
 
-def count(streams: Sequence[Stream], events: Sequence[Sequence[Event]]) -> Tally:
-    """Hold the events of streams against their falls."""
-    n_falls = found = false = suspicions = 0
-    for stream, told in zip(streams, events, strict=True):
-        raised = [e.source_time_s for e in told if isinstance(e, AlertEvent) and e.change == "state"]
-        begun = [e.source_time_s for e in told if isinstance(e, DangerEvent) and e.phase == "new"]
+def count(streams: Sequence[Stream], suspicions: Sequence[Sequence[Suspicion]], *, threshold: float = 0.5) -> Tally:
+    """Hold what was suspected, and confirmed from a threshold on, against the falls of streams."""
+    n_falls = found = false = n_suspicions = 0
+    for stream, told in zip(streams, suspicions, strict=True):
         hits = dict.fromkeys(stream.falls, False)
-        for at_s in raised:
-            fall = next((f for f in stream.falls if f[0] <= at_s <= f[1] + FOUND_WITHIN_S), None)
+        raised = [each.raised_s(threshold) for each in told]
+        for at_s in sorted(at_s for at_s in raised if at_s is not None):
+            fall = _fall_at(stream, at_s)
             if fall is None or hits[fall]:
                 false += 1
             else:
                 hits[fall] = True
         n_falls += len(hits)
         found += sum(hits.values())
-        suspicions += sum(not any(f[0] <= at_s <= f[1] + FOUND_WITHIN_S for f in stream.falls) for at_s in begun)
-    return Tally(n_falls, found, false, suspicions, sum(stream.daily_s for stream in streams) / 3600.0)
+        n_suspicions += sum(_fall_at(stream, each.at_s) is None for each in told)
+    return Tally(n_falls, found, false, n_suspicions, sum(stream.daily_s for stream in streams) / 3600.0)
+
+
+def _fall_at(stream: Stream, at_s: float) -> Span | None:
+    return next((fall for fall in stream.falls if fall[0] <= at_s <= fall[1] + FOUND_WITHIN_S), None)

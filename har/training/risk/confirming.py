@@ -1,31 +1,34 @@
-"""The model that confirms suspicions: fitted on the moments at which the alert rule would raise an alert."""
+"""The model that confirms suspicions: fitted on the moments at which the alert rule asks for confirmation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from har.alerts import DangerRule, DangerSettings
 from har.errors import ShapeError
-from har.models.confirm_features import CONFIRM_FEATURES, CONFIRM_WINDOW_S, confirm_features
-from har.models.posture import assess_fall, can_confirm, judge_features
-from har.models.risk import FoldedFit, fit_with_folds
+from har.models.confirm import ConfirmModel, fit_trees
+from har.models.confirm_features import CONFIRM_WINDOW_S, confirm_features
+from har.models.posture import assess_fall, saw_way_down
+from har.models.risk import calibrate, split_by_subject
 from har.models.risk_features import Array
-from har.records import Risk
-from har.training.risk.budget import FOUND_WITHIN_S
+from har.training.risk.budget import Ask, play
 from har.training.risk.windows import Stream
+
+N_FOLDS = 5
+_SURE_AFTER_S, _SURE_UNTIL_S = 1.0, 8.0
+"""From when to when after the ground a moment is a fall's; what lies between the fall's start and then is neither."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """The moments at which somebody suspected is down.
+    """The moments at which somebody suspected is not up again.
 
     Attributes:
         features: (N, F) of `har.models.confirm_features`.
-        fall: (N,) whether they fell.
+        fell: (N,) whether they fell.
         subject: (N,) who.
         source: (N,) number of the source of the clip.
         stream: (N,) number of the stream.
@@ -33,7 +36,7 @@ class Moments:
     """
 
     features: Array
-    fall: npt.NDArray[np.bool_]
+    fell: npt.NDArray[np.bool_]
     subject: npt.NDArray[np.int_]
     source: npt.NDArray[np.int_]
     stream: npt.NDArray[np.int_]
@@ -48,7 +51,7 @@ class Moments:
 
 
 def find_moments(streams: Sequence[Stream], probability: Sequence[Array], *, threshold: float) -> Moments | None:
-    """Find every moment at which staying down alone would raise an alert, now or if the source ended.
+    """Find every moment at which the alert rule would ask for confirmation and the way down was seen.
 
     Args:
         streams: people in time order.
@@ -62,17 +65,18 @@ def find_moments(streams: Sequence[Stream], probability: Sequence[Array], *, thr
     for number, (stream, danger) in enumerate(zip(streams, probability, strict=True)):
         if not np.nanmax(danger, initial=0.0) >= threshold:
             continue
-        for at_s in _times_down(stream, danger, threshold=threshold):
-            body = stream.trace(end_s=at_s, window_s=CONFIRM_WINDOW_S)
-            features = None if body is None else confirm_features(body)
-            if features is not None and can_confirm(features):
-                fell = any(start <= at_s <= ground + FOUND_WITHIN_S for start, ground, _ in stream.falls)
-                rows.append((features, fell, stream.subject, stream.clip.source, number, at_s))
+        for suspicion in play(stream, danger, threshold=threshold, ask=lambda at_s: 0.0):
+            for at_s, _ in suspicion.asked:
+                fell = _truth(stream, at_s)
+                body = None if fell is None else stream.trace(end_s=at_s, window_s=CONFIRM_WINDOW_S)
+                features = None if body is None else confirm_features(body)
+                if fell is not None and features is not None and saw_way_down(features):
+                    rows.append((features, fell, stream.subject, stream.clip.source, number, at_s))
     if not rows:
         return None
     return Moments(
         features=np.stack([row[0] for row in rows]),
-        fall=np.array([row[1] for row in rows]),
+        fell=np.array([row[1] for row in rows]),
         subject=np.array([row[2] for row in rows]),
         source=np.unique([row[3] for row in rows], return_inverse=True)[1],
         stream=np.array([row[4] for row in rows]),
@@ -80,22 +84,58 @@ def find_moments(streams: Sequence[Stream], probability: Sequence[Array], *, thr
     )
 
 
-def fit_confirmation(moments: Moments | None, *, c: float) -> FoldedFit | None:
-    """Fit the confirming model; None if there are not falls and others of at least two people each."""
+def _truth(stream: Stream, at_s: float) -> bool | None:
+    """Say whether a moment is a fall's; None if it is neither that nor clearly another."""
+    if any(ground + _SURE_AFTER_S <= at_s <= ground + _SURE_UNTIL_S for _, ground, _ in stream.falls):
+        return True
+    return None if any(at_s >= start for start, _, _ in stream.falls) else False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confirmation:
+    """A confirming model, and models that each had not seen some of the subjects.
+
+    Attributes:
+        model: fitted on everybody.
+        unseen: (N,) the probability of each moment by a model that saw nothing of its subject; NaN where none could be
+            fitted.
+        folds: models fitted without the subjects of a fold, calibrated like `model`.
+        fold_of: number of the fold that a subject is in.
+    """
+
+    model: ConfirmModel
+    unseen: Array
+    folds: tuple[ConfirmModel, ...]
+    fold_of: Mapping[int, int]
+
+
+def fit_confirmation(moments: Moments | None) -> Confirmation | None:
+    """Fit the confirming model and calibrate it on people it did not see.
+
+    Returns:
+        None if there are not falls and others of at least two people each.
+    """
     if moments is None:
         return None
+    features, fell, weight = moments.features, moments.fell, moments.weight
     try:
-        return fit_with_folds(
-            moments.features,
-            moments.fall,
-            moments.subject,
-            n_components=len(CONFIRM_FEATURES),
-            c=c,
-            weight=moments.weight,
-            names=CONFIRM_FEATURES,
-        )
+        parts = split_by_subject(fell, moments.subject, at_most=N_FOLDS)
     except ShapeError:
         return None
+    margin = np.full(len(fell), np.nan)
+    folds = []
+    for train, test in parts:
+        fold = fit_trees(features[train], fell[train], weight=weight[train])
+        margin[test] = fold.margin(features[test])
+        folds.append(fold)
+    calibration = calibrate(margin, fell, weight)
+    slope, offset = calibration
+    return Confirmation(
+        model=replace(fit_trees(features, fell, weight=weight), calibration=calibration),
+        unseen=1.0 / (1.0 + np.exp(-np.clip(slope * margin + offset, -60.0, 60.0))),
+        folds=tuple(replace(fold, calibration=calibration) for fold in folds),
+        fold_of={int(one): n for n, (_, test) in enumerate(parts) for one in np.unique(moments.subject[test])},
+    )
 
 
 class Confirmations:
@@ -107,37 +147,23 @@ class Confirmations:
         moments: what they were fitted on, so known already.
     """
 
-    def __init__(self, streams: Sequence[Stream], fit: FoldedFit, moments: Moments) -> None:
+    def __init__(self, streams: Sequence[Stream], fit: Confirmation, moments: Moments) -> None:
         self.model = fit.model
         self._streams, self._fit = streams, fit
         said = np.nan_to_num(fit.unseen, nan=1.0).tolist()
         keys = zip(moments.stream.tolist(), moments.time_s.tolist(), strict=True)
         self._said: dict[tuple[int, float], float] = dict(zip(keys, said, strict=True))
 
-    def of(self, number: int, *, threshold: float) -> Callable[[float], bool]:
-        """Give what says of one stream, at a time, whether a suspicion is confirmed."""
-        return lambda at_s: self._ask(number, at_s) >= threshold
+    def of(self, number: int) -> Ask:
+        """Give what tells of one stream, at a time, how likely it is that they fell."""
+        return lambda at_s: self._ask(number, at_s)
 
     def _ask(self, number: int, at_s: float) -> float:
         key = (number, at_s)
         if key not in self._said:
             stream = self._streams[number]
             body = stream.trace(end_s=at_s, window_s=CONFIRM_WINDOW_S)
-            model = self._fit.without(stream.subject)
-            probability = None if body is None or model is None else assess_fall(body, model)
-            self._said[key] = 1.0 if probability is None else probability
+            fold = self._fit.fold_of.get(stream.subject)
+            model = self._fit.model if fold is None else self._fit.folds[fold]  # no moment of theirs was learnt from
+            self._said[key] = 0.0 if body is None else assess_fall(body, model)
         return self._said[key]
-
-
-def _times_down(stream: Stream, danger: Array, *, threshold: float) -> list[float]:
-    """Play a stream to a rule that nothing ever confirms, and note when it would have raised an alert."""
-    rule = DangerRule(DangerSettings(threshold=threshold, floor_after_s=0.0), camera="clip", person=0, model="-")
-    times: list[float] = []
-    for reading, probability in zip(stream.readings, danger.tolist(), strict=True):
-        risk = None
-        if reading.features is not None and probability == probability:  # not NaN
-            risk = Risk(probability, judge_features(reading.features), "", reading.before)
-        rule.update(reading.posture, risk, source_time_s=reading.time_s, confirm=lambda: False)
-        if rule.incident is not None and rule.probably_down():
-            times.append(reading.time_s)
-    return times

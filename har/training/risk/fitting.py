@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,8 +14,7 @@ from har.models.bundle import RiskPart
 from har.models.confirm_features import CONFIRM_FEATURES, CONFIRM_WINDOW_S
 from har.models.risk import FoldedFit, RiskModel, fit_with_folds
 from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array
-from har.records import Event
-from har.training.risk.budget import ALERTS_PER_DAY, HOURS_PER_DAY, Tally, count, play
+from har.training.risk.budget import ALERTS_PER_DAY, HOURS_PER_DAY, Suspicion, Tally, count, play
 from har.training.risk.components import ComponentTrial, choose_components
 from har.training.risk.confirming import Confirmations, find_moments, fit_confirmation
 from har.training.risk.windows import RATE_HZ, RiskWindows, Stream, cut_risk_windows
@@ -24,9 +23,9 @@ N_GOLDEN = 16
 PENALTY = 0.3
 _SUSPICIONS = (0.05, 0.1, 0.2, 0.35, 0.5)
 """Thresholds of suspicion that are tried."""
-_CONFIRMATIONS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98)
-"""Thresholds of confirmation that are tried."""
-_FALLS_GIVEN_UP = 0.03
+_CONFIRMATIONS = tuple(1 - 0.9 * 0.8**k for k in range(28))
+"""Thresholds of confirmation that are tried: 0.1, 0.28, 0.42 and so on up to 0.998."""
+_FALLS_GIVEN_UP = 0.1
 """Share of the falls that may be given up for the budget; beyond it the budget yields."""
 
 
@@ -53,17 +52,20 @@ class RiskFit:
     budget_met: bool
 
 
-def fit_risk_part(clips: Sequence[Clip], *, alerts_per_day: float = ALERTS_PER_DAY) -> RiskPart | None:
+def fit_risk_part(
+    clips: Sequence[Clip], recordings: Iterable[Clip] = (), *, alerts_per_day: float = ALERTS_PER_DAY
+) -> RiskPart | None:
     """Fit the risk model on a clip set.
 
     Args:
         clips: COCO-17 clips in pixels; those with `danger` unknown are left out.
+        recordings: long ones of life, and of falls in it.
         alerts_per_day: false alerts that are borne, per camera and day of living like that of the clips.
 
     Returns:
         The model with golden examples, or None if the clips do not tell of danger in at least two people.
     """
-    windows = cut_risk_windows(clips)
+    windows = cut_risk_windows(clips, recordings)
     if windows is None:
         return None
     fit = fit_risk(windows, alerts_per_day=alerts_per_day)
@@ -104,8 +106,10 @@ def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) ->
 
     The alert rule is played over everybody in time order, by models that had not seen them, with each of some
     thresholds of suspicion and of confirmation. Of the pairs that keep to the budget of false alerts the one that finds
-    most falls is taken, and of those the one that suspects least. A budget that would cost more than 3 % of the falls
-    yields. Where there is too little to fit a confirming model on, staying down is confirmation.
+    most falls is taken, and of those the one that suspects least. A budget that would cost more than a tenth of the
+    falls yields. Alerts and falls are counted in recordings of life where there are any, for only there do things
+    happen as often as they do; else in the clips. Where there is too little to fit a confirming model on, staying
+    down is confirmation.
 
     Args:
         windows: of people in danger and others.
@@ -161,27 +165,40 @@ def _choose_thresholds(
     streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel, *, per_day: float
 ) -> tuple[RiskModel, Tally]:
     moments = find_moments(streams, danger, threshold=min(_SUSPICIONS))
-    confirm = fit_confirmation(moments, c=PENALTY)
+    confirm = fit_confirmation(moments)
     answers = None if moments is None or confirm is None else Confirmations(streams, confirm, moments)
+    recorded = any(stream.recorded for stream in streams)
+    judged = [number for number, stream in enumerate(streams) if stream.recorded == recorded]
     trials = [
         trial
         for threshold in _SUSPICIONS
-        for trial in _try_threshold(streams, danger, replace(model, threshold=threshold), answers)
+        for trial in _try_threshold(streams, danger, judged, replace(model, threshold=threshold), answers)
     ]
     best = _within_budget(trials, per_day=per_day)
     return best.model, best.tally
 
 
 def _try_threshold(
-    streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel, answers: Confirmations | None
+    streams: Sequence[Stream],
+    danger: Sequence[Array],
+    judged: Sequence[int],
+    model: RiskModel,
+    answers: Confirmations | None,
 ) -> list[_Trial]:
-    """Play the rule with one threshold of suspicion and every threshold of confirmation."""
+    """Play the rule to the streams judged with one threshold of suspicion, and count with every one of confirmation."""
+    suspicions: list[list[Suspicion]] = []
+    for number in judged:
+        suspected = np.nanmax(danger[number], initial=0.0) >= model.threshold
+        ask = None if answers is None else answers.of(number)
+        told = play(streams[number], danger[number], threshold=model.threshold, ask=ask) if suspected else []
+        suspicions.append(told)
+    chosen = [streams[number] for number in judged]
     if answers is None:
-        return [_Trial(model, _play_all(streams, danger, threshold=model.threshold))]
+        return [_Trial(model, count(chosen, suspicions))]
     return [
         _Trial(
             replace(model, confirm=replace(answers.model, threshold=threshold)),
-            _play_all(streams, danger, threshold=model.threshold, answers=answers, confirm_threshold=threshold),
+            count(chosen, suspicions, threshold=threshold),
         )
         for threshold in _CONFIRMATIONS
     ]
@@ -196,22 +213,3 @@ def _within_budget(trials: Sequence[_Trial], *, per_day: float) -> _Trial:
     if within:
         return min(within, key=lambda trial: (-trial.tally.found, trial.tally.suspicions))
     return min(usable, key=lambda trial: (trial.tally.false_alerts, -trial.tally.found, trial.tally.suspicions))
-
-
-def _play_all(
-    streams: Sequence[Stream],
-    danger: Sequence[Array],
-    *,
-    threshold: float,
-    answers: Confirmations | None = None,
-    confirm_threshold: float = 0.0,
-) -> Tally:
-    """Play every stream in which danger is suspected at all, and count."""
-    events: list[list[Event]] = []
-    for number, (stream, probability) in enumerate(zip(streams, danger, strict=True)):
-        if not np.nanmax(probability, initial=0.0) >= threshold:
-            events.append([])
-            continue
-        confirmed = None if answers is None else answers.of(number, threshold=confirm_threshold)
-        events.append(play(stream, probability, threshold=threshold, confirmed=confirmed))
-    return count(streams, events)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,12 +13,14 @@ from har.clips import Clip, Span
 from har.models.posture import read_posture, stance_before
 from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array, BodyTrace, body_features, trace_body
 from har.records import SEEN_SCORE, FloatArray, Posture, Stance
+from har.training.risk.following import FALL_LABEL, follow
 from har.windows import resample
 
 RATE_HZ = 15.0
 EVERY_S = 0.2
 """How often the service looks at a person."""
-FALL_LABEL = "fall"
+RECORDING_EVERY = 5
+"""Of a recording without a fall, each so-manieth window is learnt from: life is mostly sitting."""
 
 # When a window says "fall": it ends from shortly before the body is down until the way down leaves the window. The
 # windows next to these are neither; what lies well after the fall is lying, which is the floor timer's business.
@@ -60,6 +62,7 @@ class Stream:
         subject: number of the person in `RiskWindows.subjects`.
         falls: spans of their falls.
         readings: from the first pose on, one every `EVERY_S`.
+        recorded: it is of a recording of life as it goes, not of a clip cut out of it.
     """
 
     clip: Clip
@@ -67,6 +70,7 @@ class Stream:
     subject: int
     falls: tuple[Span, ...]
     readings: tuple[Reading, ...]
+    recorded: bool = False
 
     @property
     def daily_s(self) -> float:
@@ -122,17 +126,22 @@ class RiskWindows:
         )
 
 
-def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
+def cut_risk_windows(clips: Sequence[Clip], recordings: Iterable[Clip] = ()) -> RiskWindows | None:
     """Cut clips into windows for the risk model, the way the service sees them.
+
+    Args:
+        clips: short, of one person or of people who are told apart.
+        recordings: long ones of life, and of falls in it; people are followed through them by the tracker.
 
     Returns:
         None if there are not falls and other windows of at least two people each.
     """
     rows: list[tuple[Array, bool, str, int, str]] = []
     streams = read_streams(clips)
+    streams += [replace(stream, recorded=True) for clip in follow(recordings) for stream in read_streams([clip])]
     first_fall = _first_falls(streams)
     for stream in streams:
-        for end_s, row in [*_known(stream.readings), *_arrivals(stream.clip, stream.person, falls=stream.falls)]:
+        for end_s, row in _rows_of(stream):
             truth = window_truth(end_s, stream.falls)
             if truth is not None:
                 fall = first_fall[stream.clip.id] + truth if truth >= 0 else -1
@@ -157,6 +166,13 @@ def cut_risk_windows(clips: Sequence[Clip]) -> RiskWindows | None:
             if subject_of(stream.clip) in number
         ),
     )
+
+
+def _rows_of(stream: Stream) -> list[tuple[float, Array]]:
+    known = _known(stream.readings)
+    if stream.recorded:
+        return known if stream.falls else known[::RECORDING_EVERY]
+    return [*known, *_arrivals(stream.clip, stream.person, falls=stream.falls)]
 
 
 def read_streams(clips: Sequence[Clip]) -> list[Stream]:

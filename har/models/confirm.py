@@ -1,0 +1,138 @@
+"""The model that confirms a suspicion: boosted regression trees on what is known of the way down, served as arrays.
+
+Gradient boosting (Friedman 2001, "Greedy function approximation") with scikit-learn, calibrated by a sigmoid (Platt
+1999). A linear model of the same features raises several times as many false alerts at equal recall, and one with a
+radial kernel about twice as many (`docs/decisions/0015-confirmation.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from har.errors import ShapeError
+from har.models.confirm_features import CONFIRM_FEATURES
+from har.models.risk_features import Array
+
+CONFIRM_TENSORS = ("split_feature", "split_value", "leaf_value", "base", "calibration")
+"""Names of its arrays; in a bundle's risk.safetensors they stand with `CONFIRM_PREFIX` before them."""
+CONFIRM_PREFIX = "confirm_"
+
+TREE_DEPTH = 5
+_LEAF = -1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConfirmModel:
+    """Fitted trees as arrays: node n of a complete binary tree has the children 2n + 1 and 2n + 2.
+
+    Attributes:
+        split_feature: (B, N) number of the feature that a node asks for; -1 for a leaf and below it.
+        split_value: (B, N) up to which value the way is to the left.
+        leaf_value: (B, N) what a leaf adds to the margin; learning rate included.
+        base: () margin before any tree.
+        calibration: (2,) slope and offset of the sigmoid that turns the margin into a probability.
+        threshold: probability from which a suspicion is confirmed.
+    """
+
+    split_feature: Array
+    split_value: Array
+    leaf_value: Array
+    base: Array
+    calibration: Array
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        trees = self.split_feature.shape
+        is_complete = len(trees) == 2 and trees[0] > 0 and (trees[1] + 1).bit_count() == 1
+        if not is_complete:
+            raise ShapeError(f"confirming model: split_feature must be (trees, 2^depth - 1), got {trees}.")
+        wanted = {"split_value": trees, "leaf_value": trees, "base": (), "calibration": (2,)}
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                raise ShapeError(f"confirming model: {name} must be {shape}, got {getattr(self, name).shape}.")
+        inner = trees[1] // 2
+        asked = self.split_feature
+        if (asked[:, inner:] != _LEAF).any() or asked.max() >= len(CONFIRM_FEATURES) or asked.min() < _LEAF:
+            raise ShapeError("confirming model: split_feature holds what is no feature, or splits a leaf.")
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], *, threshold: float) -> ConfirmModel:
+        """Make a model of the arrays named in `CONFIRM_TENSORS`."""
+        own = {name: np.asarray(arrays[name], dtype=np.float64) for name in CONFIRM_TENSORS}
+        return cls(**own, threshold=threshold)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Give the arrays for a bundle, C-contiguous."""
+        return {name: np.ascontiguousarray(getattr(self, name)).reshape(getattr(self, name).shape)
+                for name in CONFIRM_TENSORS}  # fmt: skip
+
+    def margin(self, features: Array) -> Array:
+        """Give the sum of the trees (N,) for features (N, F)."""
+        # scikit-learn's trees compare in single precision: so do these, or a value at a split goes the other way
+        asked = features.astype(np.float32).astype(np.float64)
+        trees = np.arange(len(self.split_feature))[None]
+        node = np.zeros((len(features), len(self.split_feature)), dtype=np.intp)
+        for _ in range(int(self.split_feature.shape[1]).bit_length() - 1):
+            feature = self.split_feature[trees, node].astype(np.intp)
+            value = np.take_along_axis(asked, np.maximum(feature, 0), axis=1)
+            child = 2 * node + 1 + (value > self.split_value[trees, node])
+            node = np.where(feature >= 0, child, node)
+        total: Array = self.base + self.leaf_value[trees, node].sum(axis=1)
+        return total
+
+    def probability(self, features: Array) -> Array:
+        """Give the probability (N,) in [0, 1] that somebody fell, for features (N, F) of `CONFIRM_FEATURES`."""
+        slope, offset = self.calibration
+        probability: Array = 1.0 / (1.0 + np.exp(-np.clip(slope * self.margin(features) + offset, -60.0, 60.0)))
+        return probability
+
+
+def fit_trees(
+    features: Array, fell: npt.NDArray[np.bool_], *, weight: Array, n_trees: int = 300, learning_rate: float = 0.08
+) -> ConfirmModel:
+    """Fit the trees; the probability is not calibrated yet.
+
+    Args:
+        features: (N, F) of `CONFIRM_FEATURES`.
+        fell: (N,) the truth, of both kinds.
+        weight: (N,) weight of each row.
+        n_trees: how many.
+        learning_rate: what each tree adds is multiplied by it.
+    """
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    rows_in_leaf = max(min(40, len(features) // 20), 1)
+    fitted = GradientBoostingClassifier(
+        n_estimators=n_trees,
+        learning_rate=learning_rate,
+        max_depth=TREE_DEPTH,
+        min_samples_leaf=rows_in_leaf,
+        subsample=0.3,
+        max_features=0.5,
+        random_state=0,
+    ).fit(features, fell, sample_weight=weight)
+    return as_arrays(fitted)
+
+
+def as_arrays(fitted: Any) -> ConfirmModel:
+    """Give a fitted `GradientBoostingClassifier` of two classes, trees no deeper than `TREE_DEPTH`, as arrays."""
+    n_nodes = 2 ** (TREE_DEPTH + 1) - 1
+    trees = [estimator.tree_ for estimator in fitted.estimators_[:, 0]]
+    feature, value, leaf = (np.full((len(trees), n_nodes), fill) for fill in (_LEAF, 0.0, 0.0))
+    for number, tree in enumerate(trees):
+        left = [(0, 0)]  # scikit-learn's node and ours
+        while left:
+            theirs, ours = left.pop()
+            if tree.children_left[theirs] < 0:
+                leaf[number, ours] = fitted.learning_rate * tree.value[theirs, 0, 0]
+                continue
+            feature[number, ours], value[number, ours] = tree.feature[theirs], tree.threshold[theirs]
+            left += [(tree.children_left[theirs], 2 * ours + 1), (tree.children_right[theirs], 2 * ours + 2)]
+    share = float(fitted.init_.class_prior_[1])
+    base = np.asarray(np.log(share / (1 - share)))
+    return ConfirmModel(feature, value, leaf, base, np.array([1.0, 0.0]))

@@ -1,0 +1,57 @@
+"""The confirming model: the arrays answer as scikit-learn's trees do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.ensemble import GradientBoostingClassifier
+
+from har.errors import ShapeError
+from har.models.confirm import CONFIRM_TENSORS, TREE_DEPTH, ConfirmModel, as_arrays, fit_trees
+from har.models.confirm_features import CONFIRM_FEATURES
+
+
+def some_moments(n: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(n, len(CONFIRM_FEATURES)))
+    fell = features[:, 0] * features[:, 6] + 0.3 * rng.normal(size=n) > 0.3
+    return features, fell
+
+
+@pytest.mark.parametrize("depth", [1, 3, TREE_DEPTH])
+def test_the_arrays_answer_as_the_trees_they_are_made_of(depth: int) -> None:
+    features, fell = some_moments()
+    fitted = GradientBoostingClassifier(n_estimators=20, max_depth=depth, random_state=0).fit(features, fell)
+
+    model = as_arrays(fitted)
+
+    asked = np.concatenate([features, 10 * features, fitted.estimators_[0, 0].tree_.threshold[0] + features])
+    np.testing.assert_allclose(model.margin(asked), fitted.decision_function(asked), atol=1e-9)
+
+
+def test_it_tells_falls_by_what_goes_together_and_answers_alike_from_its_arrays() -> None:
+    features, fell = some_moments(1500)
+    unseen, truth = features[1000:], fell[1000:]
+
+    model = fit_trees(features[:1000], fell[:1000], weight=np.ones(1000))
+    again = ConfirmModel.from_arrays(model.to_arrays(), threshold=0.5)
+
+    assert ((model.probability(unseen) >= 0.5) == truth).mean() > 0.8
+    np.testing.assert_array_equal(again.probability(unseen), model.probability(unseen))
+    assert set(model.to_arrays()) == set(CONFIRM_TENSORS)
+
+
+def test_arrays_that_are_no_trees_are_refused() -> None:
+    model = fit_trees(*some_moments(200), weight=np.ones(200), n_trees=3)
+    asks_beyond = model.split_feature.copy()
+    asks_beyond[0, 0] = len(CONFIRM_FEATURES)
+    splits_a_leaf = model.split_feature.copy()
+    splits_a_leaf[0, -1] = 0.0
+
+    for wrong in (asks_beyond, splits_a_leaf, model.split_feature[:, :-1], model.split_feature[0]):
+        with pytest.raises(ShapeError, match="confirming model: split_feature"):
+            replace(model, split_feature=wrong)
+    with pytest.raises(ShapeError, match="leaf_value must be"):
+        replace(model, leaf_value=model.leaf_value[:1])

@@ -1,0 +1,72 @@
+"""Long recordings, cut by the tracker into what the service would know of each person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from har.clips import Clip
+from har.training.risk import cut_risk_windows, follow
+from tests.training.test_risk import FALL_S, GROUND_S, clips_of, day_of, fall_of
+
+
+def room_of(*clips: Clip) -> Clip:
+    """One recording of several people who are there at the same time, each in a slot of their own."""
+    n_frames = min(len(clip.time_s) for clip in clips)
+    joints = np.concatenate([clip.joints[:n_frames] for clip in clips], axis=1)
+    return replace(clips[0], id="room", subject="room", joints=joints, time_s=clips[0].time_s[:n_frames])
+
+
+def test_each_person_is_followed_whatever_slot_their_poses_stand_in() -> None:
+    walking, sitting = day_of("B")[1], day_of("A")[0]
+    apart = sitting.joints.copy()
+    apart[..., 0] += 230
+    room = room_of(walking, replace(sitting, joints=apart))
+    swapped = room.joints.copy()
+    swapped[10:40] = swapped[10:40, ::-1]
+
+    for joints in (room.joints, swapped):
+        followed = list(follow([replace(room, joints=joints)]))
+
+        assert [clip.id for clip in followed] == ["room#0", "room#1"]
+        middles = sorted(float(np.nanmean(clip.joints[..., 0])) for clip in followed)
+        wanted = sorted(float(np.nanmean(room.joints[:, m, :, 0])) for m in (0, 1))
+        assert middles == pytest.approx(wanted, abs=3)
+        assert {clip.subject for clip in followed} == {"room"}
+
+
+def test_somebody_away_for_long_comes_back_as_somebody_else_and_is_watched_a_while_after_they_left() -> None:
+    walking = day_of("B")[1]
+    gone = walking.joints.copy()
+    gone[20:65] = [np.nan, np.nan, 0.0]
+
+    followed = list(follow([replace(walking, joints=gone)]))
+
+    assert [len(clip.time_s) for clip in followed] == [75, 10]
+    assert np.isnan(followed[0].joints[20:, ..., 0]).all()
+    assert followed[1].time_s[0] == pytest.approx(walking.time_s[65])
+
+
+def test_of_a_recording_of_a_fall_only_the_one_who_falls_is_given() -> None:
+    fall, sitting = fall_of("A"), day_of("A")[0]
+    beside = np.broadcast_to(sitting.joints[-1:], fall.joints.shape).copy()
+    beside[..., 0] += 230
+    room = replace(fall, id="room", joints=np.concatenate([beside, fall.joints], axis=1))
+
+    (faller,) = follow([room])
+
+    assert float(np.nanmean(faller.joints[..., 0])) == pytest.approx(float(np.nanmean(fall.joints[..., 0])), abs=3)
+    assert (FALL_S, GROUND_S, "fall") in faller.spans
+
+
+def test_recordings_are_learnt_from_beside_the_clips_and_say_so() -> None:
+    alone, both = cut_risk_windows(clips_of(2)), cut_risk_windows(clips_of(2), [fall_of("R"), *day_of("R")])
+
+    assert alone is not None
+    assert both is not None
+    assert len(both.danger) > len(alone.danger)
+    assert int(both.fall.max()) == int(alone.fall.max()) + 1
+    assert sum(stream.recorded for stream in both.streams) == 3
+    assert not any(stream.recorded for stream in alone.streams)
