@@ -60,6 +60,8 @@ class Fit:
         history: loss and metrics of every pass.
         logits: (N, K) answers of the chosen pass to the validation part.
         windows_per_s: forward, backward and augmentation.
+        earlier_wall_s: what processes that were broken off had spent on it.
+        earlier_cpu_s: the same in time of the processor.
     """
 
     state: State
@@ -67,6 +69,8 @@ class Fit:
     history: list[dict[str, Any]]
     logits: Logits
     windows_per_s: float
+    earlier_wall_s: float = 0.0
+    earlier_cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,6 +99,8 @@ def fit(
         history=run.history,
         logits=run.best_logits.cpu().numpy().astype(np.float32),
         windows_per_s=run.meter.windows_per_s,
+        earlier_wall_s=run.spent.wall_s,
+        earlier_cpu_s=run.spent.cpu_s,
     )
 
 

@@ -63,6 +63,24 @@ class Meter:
         return self.n_windows / self.busy_s if self.busy_s else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run has cost.
+
+    Attributes:
+        wall_s: time on the wall.
+        cpu_s: time of the processor.
+    """
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+    @classmethod
+    def until_now(cls) -> Spent:
+        """Read both clocks."""
+        return cls(time.monotonic(), time.process_time())
+
+
 @dataclass(slots=True, eq=False)
 class Run:
     """A run under way: what is kept from step to step."""
@@ -88,6 +106,9 @@ class Run:
     figures: dict[str, Any] | None = None
     check_s: float = 0.0
     saved_s: float = 0.0
+    spent: Spent = field(default_factory=lambda: Spent())
+    """By processes before this one."""
+    began: Spent = field(default_factory=lambda: Spent.until_now())
 
 
 def progress_of(run: Run, *, is_pass_end: bool = False) -> Progress:
@@ -130,7 +151,9 @@ def save_run(run: Run) -> None:
 
 
 def _checkpoint(run: Run) -> Checkpoint:
+    now = Spent.until_now()
     facts = {
+        "spent": [run.spent.wall_s + now.wall_s - run.began.wall_s, run.spent.cpu_s + now.cpu_s - run.began.cpu_s],
         "fingerprint": run.given.fingerprint,
         "schedule": asdict(run.schedule),
         "meter": [run.meter.loss, run.meter.top1, run.meter.n_seen],
@@ -161,4 +184,5 @@ def restore_run(run: Run, kept: Checkpoint) -> None:
     run.meter.loss, run.meter.top1, run.meter.n_seen = kept.facts["meter"]
     run.best_score, run.best_epoch = float(kept.facts["best_score"]), int(kept.facts["best_epoch"])
     run.risen_epoch = int(kept.facts["risen_epoch"])
+    run.spent = Spent(*kept.facts["spent"])
     run.history, run.figures = list(kept.facts["history"]), kept.facts["figures"]

@@ -88,7 +88,7 @@ def train(
         clips, Path(out_bundle), recipe, split=split, seed=seed, start_from=start_from, machinery=machinery
     )
     with joined(job.workers, job.device):
-        job.say("fitting the risk model; some minutes for a thousand clips")
+        job.say("fitting the risk model; some minutes for a thousand clips or ten hours of recordings")
         risk = fit_risk_part(data.clips, recordings) if job.workers.is_first else None
         fits = _train_networks(job, data)
         cpu_s = sum(job.workers.gather(time.process_time() - job.cpu_began_s))

@@ -47,7 +47,8 @@ def write_bundle(
     kinds = job.recipe.inputs
     logits = [found.logits for _, found in fits]
     model, scores, temperature = fuse([network for network, _ in fits], kinds, logits, data.check.labels)
-    wall_s = time.monotonic() - job.began_s
+    wall_s = time.monotonic() - job.began_s + sum(found.earlier_wall_s for _, found in fits)
+    cpu_s += sum(found.earlier_cpu_s for _, found in fits)
     metrics = _measure(job, data, scores, fits, model)
     metrics["training"] |= {"temperature": temperature, "wall_min": wall_s / 60, "cpu_min": cpu_s / 60}
     metrics["training"] |= {"device": str(job.device), "processes": job.workers.size}
