@@ -124,12 +124,19 @@ def _danger(risk: Mapping[str, Any] | None) -> str:
     return (
         f"Standardised features of {risk['window_s']:g} s of a skeleton, {risk['n_components']} principal components "
         f"({_percent(risk['explained_variance'])} of the variance), a linear classifier, calibrated, "
-        f"learnt from {risk['windows']} windows and {risk['falls']} falls. At a threshold of {risk['threshold']:.2f}, "
+        f"learnt from {risk['windows']} windows and {risk['falls']} falls{_recordings(risk)}. "
+        f"At a threshold of {risk['threshold']:.2f}, "
         f"models that had not seen the person noticed {noticed} of the falls and suspected one in {false} of the other "
-        "windows; an alert also needs the person to stay down."
+        "windows; an alert also needs the person not to be up again."
         + _budget(risk)
         + " `har bench falls` measures alerts on real video."
     )
+
+
+def _recordings(risk: Mapping[str, Any]) -> str:
+    """Name the long recordings that the danger model learnt from."""
+    told = [f"{row['source']}, {row['licence']}, {row['hours']:.1f} h of people" for row in risk.get("recordings", [])]
+    return f" (also of recordings: {'; '.join(told)})" if told else ""
 
 
 def _budget(risk: Mapping[str, Any]) -> str:
@@ -140,13 +147,13 @@ def _budget(risk: Mapping[str, Any]) -> str:
     how = "Staying down is confirmation enough."
     if confirm is not None:
         how = (
-            f"A second linear classifier looks at the last {confirm['window_s']:g} s, how they came down and how they "
-            f"lie, and confirms from {confirm['threshold']:.2f} on."
+            f"Boosted trees look at the last {confirm['window_s']:g} s, how they came down and how they lie, and "
+            f"confirm from {confirm['threshold']:.2f} on."
         )
     low, high = budget["found_share_95"]
     most = budget["false_alerts_per_day_at_most"]
     bound = "" if most is None else f", so that up to {most:.0f} a day are not ruled out (95 %)"
-    kept = "" if budget["met"] else " No threshold kept to that budget; this one comes nearest to it."
+    kept = "" if budget["met"] else " That is over the budget, which yields where it would cost more falls."
     return (
         f" {how} The thresholds were chosen for at most {budget['alerts_per_day']:g} false alerts per camera and day "
         f"of living like that of the clips: the alert rule, played in time order by models that had not seen the "

@@ -83,6 +83,7 @@ def fit_risk_part(
         "falls": int(windows.fall.max()) + 1,
         "unseen_falls_noticed": fit.falls_noticed,
         "unseen_false_windows": fit.false_windows,
+        "recordings": _recordings(windows.streams),
         "budget": {"alerts_per_day": alerts_per_day, "met": fit.budget_met, **fit.tally.as_dict()},
     }
     if confirm is not None:
@@ -92,6 +93,16 @@ def fit_risk_part(
             "window_s": CONFIRM_WINDOW_S,
         }
     return RiskPart(arrays=fit.model.to_arrays(), meta=meta, golden_features=windows.features[chosen])
+
+
+def _recordings(streams: Sequence[Stream]) -> list[dict[str, str | float]]:
+    """Tell of the recordings learnt from: source, terms, and hours that somebody was followed for."""
+    hours: dict[tuple[str, str], float] = {}
+    for stream in streams:
+        if stream.recorded:
+            key = (stream.clip.source, stream.clip.licence)
+            hours[key] = hours.get(key, 0.0) + stream.clip.duration_s / 3600.0
+    return [{"source": source, "licence": licence, "hours": n} for (source, licence), n in sorted(hours.items())]
 
 
 def _spread(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
