@@ -153,12 +153,24 @@ def test_ctrl_c_ends_a_running_command_quietly(tmp_path: Path) -> None:
     pipe = tmp_path / "har.toml"
     os.mkfifo(pipe)
     process = subprocess.Popen([HAR, "config", "check", pipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(1.0)
+    writer = _open_once_read(pipe)
 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
 
+    os.close(writer)
     assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def _open_once_read(pipe: Path) -> int:
+    """Open a pipe for writing as soon as somebody reads it, however long they took to start."""
+    end_s = time.monotonic() + 60
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            assert time.monotonic() < end_s, "nobody reads the pipe"
+            time.sleep(0.05)
 
 
 def test_the_example_config_passes_its_own_check(tmp_path: Path) -> None:
