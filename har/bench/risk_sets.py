@@ -22,16 +22,9 @@ _LE2I_JOINTS = (0, 5, 6, 11, 12, 13, 14, 15, 16, 10, 9)
 _MIN_POSES = 10
 
 
-def upfall_clips(data: Path, *, at_most: int | None = None) -> list[Clip]:
-    """Give UP-Fall's videos as clips with the falls of the truth file; poses come from the cache if they are there.
-
-    Args:
-        data: the folder of the data sets.
-        at_most: only so many videos, spread over all; None for every one, which takes minutes the first time.
-    """
+def upfall_clips(data: Path) -> list[Clip]:
+    """Give UP-Fall's videos as clips with the falls of the truth file; poses come from the cache if they are there."""
     rows = [row for row in read_truth(data / "fall_times.csv") if row.source.startswith("upfall_video/")]
-    if at_most is not None:
-        rows = rows[:: -(-len(rows) // at_most)]
     clips = [_as_clip(row, video_frames(data / row.source, pose=PoseSettings())) for row in rows]
     return [clip for clip in clips if clip is not None]
 
