@@ -1,11 +1,11 @@
 """From danger scores to events: suspicion at once, an alert after confirmation, one alert per incident.
 
-One `DangerRule` watches one person. Suspicion comes from the risk model and is published as a danger event at once.
-It becomes an alert when the person is still down a few seconds later and the confirming model, if there is one, says
-that they came down as people fall; or when they were lost low and did not leave through an edge. Getting up ends the
-danger without an alert. The floor timer needs no classifier: hips and head near the lowest point, counted from the
-first time seen so. A danger ends when the person is up again, or has sat or rested for a while where people may. All
-times are capture times.
+One `DangerRule` watches one person. Suspicion comes from the risk model and is published as a danger event at once. It
+becomes an alert when the person is not up again a few seconds later, seen or lost from sight, and the confirming model
+says that they came down as people fall; without such a model, when they stayed down or were lost low and did not leave
+through an edge. Getting up ends the danger without an alert. The floor timer needs no classifier: hips and head near
+the lowest point, counted from the first time seen so. A danger ends when the person is up again, or has sat or rested
+for a while where people may. All times are capture times.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class DangerSettings:
         down_share: share of that time in which they must have been down.
         up_s: how long somebody must be up for the danger to end.
         settled_s: how long somebody must sit upright, or rest where people may lie, for an alert's danger to end.
-        undecided_s: a suspicion neither confirmed nor ended by then ends, unless the person is down just then.
+        undecided_s: a suspicion neither confirmed nor ended by then ends; where staying down confirms, not while the
+            person is down just then.
         floor_after_s: time low on the floor before a floor alert; 0 for never.
         floor_gap_s: longest interruption that does not start the time on the floor again.
         timer_every_s: how often an open alert's time on the floor is told.
@@ -152,7 +153,7 @@ class DangerRule:
             risk: what the risk model says of the last window; None if it has no say yet.
             source_time_s: pts of the same frame.
             resting: the person is where people may lie (a bed): no danger begins here, and none is confirmed.
-            confirm: says whether the way down was a fall's; asked only when the person has stayed down long enough.
+            confirm: says whether the way down was a fall's; asked only a while after the suspicion, unless up again.
                 None where nobody can say: then staying down is confirmation enough.
 
         Returns:

@@ -123,7 +123,7 @@ def _danger_text(loaded: Bundle) -> str:
     risk = loaded.risk_model()
     if risk is None:
         return NO_RISK_PART
-    confirmed = "by staying down" if risk.confirm is None else f"from {risk.confirm.threshold:.2f} on, once down"
+    confirmed = "by staying down" if risk.confirm is None else f"from {risk.confirm.threshold:.2f} on, unless up again"
     return f"suspected from {risk.threshold:.2f} on, confirmed {confirmed}"
 
 

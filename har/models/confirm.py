@@ -87,9 +87,14 @@ class ConfirmModel:
 
     def probability(self, features: Array) -> Array:
         """Give the probability (N,) in [0, 1] that somebody fell, for features (N, F) of `CONFIRM_FEATURES`."""
-        slope, offset = self.calibration
-        probability: Array = 1.0 / (1.0 + np.exp(-np.clip(slope * self.margin(features) + offset, -60.0, 60.0)))
-        return probability
+        return calibrated(self.margin(features), self.calibration)
+
+
+def calibrated(margin: Array, calibration: Array) -> Array:
+    """Turn margins (N,) into probabilities by a sigmoid of slope and offset (2,) (Platt 1999)."""
+    slope, offset = calibration
+    probability: Array = 1.0 / (1.0 + np.exp(-np.clip(slope * margin + offset, -60.0, 60.0)))
+    return probability
 
 
 def fit_trees(

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from har.errors import ShapeError
-from har.models.confirm import CONFIRM_PREFIX, CONFIRM_TENSORS, ConfirmModel
+from har.models.confirm import CONFIRM_PREFIX, CONFIRM_TENSORS, ConfirmModel, calibrated
 from har.models.risk_features import FEATURES, Array
 
 RISK_TENSORS = ("mean", "scale", "pca_mean", "components", "coef", "intercept", "calibration")
 """Names of the arrays of a risk model, as they stand in a bundle's risk.safetensors."""
+
+Model = TypeVar("Model")
 
 NO_RISK_PART = (
     "no risk part: the clips it learnt from do not tell where people fall. Only the floor timer raises alerts"
@@ -113,8 +115,7 @@ class RiskModel:
         """
         standard = (features - self.mean) / self.scale
         margin = (standard - self.pca_mean) @ self.weights + self.intercept
-        slope, offset = self.calibration
-        return _sigmoid(slope * margin + offset)
+        return calibrated(margin, self.calibration)
 
     def pick(self, features: Array) -> Array:
         """Give the columns that this model looks at of features (..., F) in the order of `FEATURES`."""
@@ -135,23 +136,23 @@ class RiskModel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FoldedFit:
+class FoldedFit(Generic[Model]):
     """A model, and models that each had not seen some of the subjects.
 
     Attributes:
         model: fitted on everybody.
-        unseen: (N,) the probability of each window by a model that saw nothing of its subject; NaN where none could be
+        unseen: (N,) the probability of each row by a model that saw nothing of its subject; NaN where none could be
             fitted.
         folds: models fitted without the subjects of a fold, calibrated like `model`.
         fold_of: number of the fold that a subject is in.
     """
 
-    model: RiskModel
+    model: Model
     unseen: Array
-    folds: tuple[RiskModel, ...]
+    folds: tuple[Model, ...]
     fold_of: Mapping[int, int]
 
-    def without(self, subject: int) -> RiskModel | None:
+    def without(self, subject: int) -> Model | None:
         """Give the model that did not see a subject; None if none could be fitted."""
         fold = self.fold_of.get(subject)
         return None if fold is None else self.folds[fold]
@@ -166,7 +167,7 @@ def fit_with_folds(
     c: float = 0.3,
     weight: Array | None = None,
     names: tuple[str, ...] = FEATURES,
-) -> FoldedFit:
+) -> FoldedFit[RiskModel]:
     """Fit scaler, PCA and a linear classifier, and calibrate its margin on people it did not see.
 
     Args:
@@ -185,13 +186,17 @@ def fit_with_folds(
     parts, margin = _fit_parts(features, danger, subject, n_components=n_components, c=c, weight=weight)
     calibration = calibrate(margin, danger, weight)
     final = _fit_pipeline(features, danger, n_components=n_components, c=c, weight=weight)
-    fold_of = {int(one): number for number, (_, test) in enumerate(parts) for one in np.unique(subject[test])}
     return FoldedFit(
         model=_as_arrays(final, calibration, names),
-        unseen=_sigmoid(calibration[0] * margin + calibration[1]),
+        unseen=calibrated(margin, calibration),
         folds=tuple(_as_arrays(pipeline, calibration, names) for pipeline, _ in parts),
-        fold_of=fold_of,
+        fold_of=number_folds([test for _, test in parts], subject),
     )
+
+
+def number_folds(tests: Sequence[npt.NDArray[np.intp]], subject: npt.NDArray[np.int_]) -> dict[int, int]:
+    """Give for each subject the number of the fold whose rows to judge hold them."""
+    return {int(one): number for number, test in enumerate(tests) for one in np.unique(subject[test])}
 
 
 def _as_arrays(pipeline: Any, calibration: Array, names: tuple[str, ...]) -> RiskModel:
@@ -268,8 +273,3 @@ def calibrate(margin: Array, danger: npt.NDArray[np.bool_], weight: Array) -> Ar
     known = np.isfinite(margin)
     fitted = LogisticRegression(C=1e4).fit(margin[known, None], danger[known], sample_weight=weight[known])
     return np.array([fitted.coef_[0, 0], fitted.intercept_[0]])
-
-
-def _sigmoid(margin: Array) -> Array:
-    probability: Array = 1.0 / (1.0 + np.exp(-np.clip(margin, -60.0, 60.0)))
-    return probability

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from har.alerts import DangerRule, DangerSettings
@@ -94,23 +95,23 @@ def play(stream: Stream, probability: Array, *, threshold: float, ask: Ask | Non
     found: list[Suspicion] = []
     for reading, danger in zip(stream.readings, probability.tolist(), strict=True):
         asked: list[tuple[float, float]] = []
-
-        def confirm(at_s: float = reading.time_s, asked: list[tuple[float, float]] = asked) -> bool:
-            asked.append((at_s, 1.0 if ask is None else ask(at_s)))
-            return False
-
         risk = None
         if reading.features is not None and danger == danger:  # not NaN
             risk = Risk(danger, judge_features(reading.features), "", reading.before)
-        events = rule.update(
-            reading.posture, risk, source_time_s=reading.time_s, confirm=None if ask is None else confirm
-        )
+        confirm = None if ask is None else partial(_note, asked, reading.time_s, ask)
+        events = rule.update(reading.posture, risk, source_time_s=reading.time_s, confirm=confirm)
         found += [Suspicion(reading.time_s, []) for e in events if isinstance(e, DangerEvent) and e.phase == "new"]
         if ask is None:
             asked = [(e.source_time_s, 1.0) for e in events if isinstance(e, AlertEvent) and e.change == "state"]
         if found:
             found[-1].asked += asked
     return found
+
+
+def _note(asked: list[tuple[float, float]], at_s: float, ask: Ask) -> bool:
+    """Note what the confirming model says; confirm nothing."""
+    asked.append((at_s, ask(at_s)))
+    return False
 
 
 def count(streams: Sequence[Stream], suspicions: Sequence[Sequence[Suspicion]], *, threshold: float = 0.5) -> Tally:

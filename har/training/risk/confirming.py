@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from har.errors import ShapeError
-from har.models.confirm import ConfirmModel, fit_trees
+from har.models.confirm import ConfirmModel, calibrated, fit_trees
 from har.models.confirm_features import CONFIRM_WINDOW_S, confirm_features
 from har.models.posture import assess_fall, saw_way_down
-from har.models.risk import calibrate, split_by_subject
+from har.models.risk import FoldedFit, calibrate, number_folds, split_by_subject
 from har.models.risk_features import Array
 from har.training.risk.budget import Ask, play
 from har.training.risk.windows import Stream
@@ -91,25 +91,7 @@ def _truth(stream: Stream, at_s: float) -> bool | None:
     return None if any(at_s >= start for start, _, _ in stream.falls) else False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Confirmation:
-    """A confirming model, and models that each had not seen some of the subjects.
-
-    Attributes:
-        model: fitted on everybody.
-        unseen: (N,) the probability of each moment by a model that saw nothing of its subject; NaN where none could be
-            fitted.
-        folds: models fitted without the subjects of a fold, calibrated like `model`.
-        fold_of: number of the fold that a subject is in.
-    """
-
-    model: ConfirmModel
-    unseen: Array
-    folds: tuple[ConfirmModel, ...]
-    fold_of: Mapping[int, int]
-
-
-def fit_confirmation(moments: Moments | None) -> Confirmation | None:
+def fit_confirmation(moments: Moments | None) -> FoldedFit[ConfirmModel] | None:
     """Fit the confirming model and calibrate it on people it did not see.
 
     Returns:
@@ -129,12 +111,11 @@ def fit_confirmation(moments: Moments | None) -> Confirmation | None:
         margin[test] = fold.margin(features[test])
         folds.append(fold)
     calibration = calibrate(margin, fell, weight)
-    slope, offset = calibration
-    return Confirmation(
+    return FoldedFit(
         model=replace(fit_trees(features, fell, weight=weight), calibration=calibration),
-        unseen=1.0 / (1.0 + np.exp(-np.clip(slope * margin + offset, -60.0, 60.0))),
+        unseen=calibrated(margin, calibration),
         folds=tuple(replace(fold, calibration=calibration) for fold in folds),
-        fold_of={int(one): n for n, (_, test) in enumerate(parts) for one in np.unique(moments.subject[test])},
+        fold_of=number_folds([test for _, test in parts], moments.subject),
     )
 
 
@@ -147,7 +128,7 @@ class Confirmations:
         moments: what they were fitted on, so known already.
     """
 
-    def __init__(self, streams: Sequence[Stream], fit: Confirmation, moments: Moments) -> None:
+    def __init__(self, streams: Sequence[Stream], fit: FoldedFit[ConfirmModel], moments: Moments) -> None:
         self.model = fit.model
         self._streams, self._fit = streams, fit
         said = np.nan_to_num(fit.unseen, nan=1.0).tolist()
@@ -163,7 +144,6 @@ class Confirmations:
         if key not in self._said:
             stream = self._streams[number]
             body = stream.trace(end_s=at_s, window_s=CONFIRM_WINDOW_S)
-            fold = self._fit.fold_of.get(stream.subject)
-            model = self._fit.model if fold is None else self._fit.folds[fold]  # no moment of theirs was learnt from
+            model = self._fit.without(stream.subject) or self._fit.model  # no moment of theirs was learnt from
             self._said[key] = 0.0 if body is None else assess_fall(body, model)
         return self._said[key]

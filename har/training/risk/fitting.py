@@ -148,7 +148,7 @@ def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) ->
     )
 
 
-def _unseen(stream: Stream, fit: FoldedFit) -> Array:
+def _unseen(stream: Stream, fit: FoldedFit[RiskModel]) -> Array:
     """(N,) probability of danger at each reading of a stream by a model that had not seen the person; else NaN."""
     probability = np.full(len(stream.readings), np.nan)
     model = fit.without(stream.subject)
