@@ -34,7 +34,8 @@ from har.training.risk import RiskWindows, Stream, cut_risk_windows
 from har.training.risk.budget import Tally, count, play
 from har.training.risk.components import choose_components
 from har.training.risk.pictures import draw_components, draw_curves
-from har.training.risk.windows import read_streams, window_truth
+from har.training.risk.streams import read_streams
+from har.training.risk.windows import window_truth
 from har.windows import resample
 
 Say = Callable[[str], None]

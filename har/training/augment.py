@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from graphs.layouts import Layout, layout
+from har.training.habits import LEAST_TURN_DEG, Habits
 from har.training.recipe import Recipe
 
 BoolArray = npt.NDArray[np.bool_]
@@ -22,7 +23,15 @@ BoolArray = npt.NDArray[np.bool_]
 _LIMBS = {"arm": ("elbow", "wrist", "hand"), "leg": ("knee", "ankle", "foot", "heel")}
 
 
-def augment(joints: Tensor, recipe: Recipe, generator: torch.Generator, *, owner: Tensor | None = None) -> Tensor:
+def augment(
+    joints: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+    *,
+    owner: Tensor | None = None,
+    habits: Habits | None = None,
+    labels: Tensor | None = None,
+) -> Tensor:
     """Change windows at random, each in a way of its own.
 
     Args:
@@ -30,6 +39,9 @@ def augment(joints: Tensor, recipe: Recipe, generator: torch.Generator, *, owner
         recipe: how much of everything; its layout is that of the joints.
         generator: the only source of chance; may be of another device than the joints.
         owner: (P,) the window that each person is in, 0..N-1; None if each is alone.
+        habits: of the set that the windows are of: they are then turned no farther than people stand there, and
+            mirrored as often as their label is done with the other side; None turns and mirrors as the recipe says.
+        labels: (N,) of the windows; needed with habits.
 
     Returns:
         (P, T, V, D + 1), a new tensor; joints not seen keep their score of 0.
@@ -37,8 +49,12 @@ def augment(joints: Tensor, recipe: Recipe, generator: torch.Generator, *, owner
     if owner is None:
         owner = torch.arange(len(joints), device=joints.device)
     n_windows = int(owner[-1]) + 1 if len(owner) else 0
-    joints = _flip(joints, recipe, generator, owner, n_windows)
-    joints = _turn_and_stretch(joints, recipe, generator, owner, n_windows)
+    share, turn = torch.full((n_windows,), recipe.flip), 1.0
+    if habits is not None and labels is not None:
+        share = share * torch.from_numpy(2 * habits.other_side).to(share.dtype)[labels.cpu()]
+        turn = min(max(habits.turn_deg, LEAST_TURN_DEG) / max(recipe.yaw_deg, LEAST_TURN_DEG), 1.0)
+    joints = _flip(joints, recipe, generator, owner, share.to(joints.device))
+    joints = _turn_and_stretch(joints, recipe, generator, owner, n_windows, turn=turn)
     return _blur(joints, recipe, generator)
 
 
@@ -50,10 +66,11 @@ def _normal(shape: tuple[int, ...], generator: torch.Generator, device: torch.de
     return torch.randn(shape, generator=generator, device=generator.device).to(device)
 
 
-def _flip(joints: Tensor, recipe: Recipe, generator: torch.Generator, owner: Tensor, n_windows: int) -> Tensor:
+def _flip(joints: Tensor, recipe: Recipe, generator: torch.Generator, owner: Tensor, share: Tensor) -> Tensor:
+    """Mirror windows, each as likely as its share (N,) says."""
     if not recipe.flip:
         return joints
-    chosen = _uniform((n_windows,), generator, joints.device) < recipe.flip
+    chosen = _uniform((len(share),), generator, joints.device) < share
     sign = torch.ones(joints.shape[-1], device=joints.device)
     sign[0] = -1
     mirrored = joints[:, :, list(layout(recipe.layout).mirror_order)] * sign
@@ -61,7 +78,7 @@ def _flip(joints: Tensor, recipe: Recipe, generator: torch.Generator, owner: Ten
 
 
 def _turn_and_stretch(
-    joints: Tensor, recipe: Recipe, generator: torch.Generator, owner: Tensor, n_windows: int
+    joints: Tensor, recipe: Recipe, generator: torch.Generator, owner: Tensor, n_windows: int, *, turn: float
 ) -> Tensor:
     """Stretch by one matrix for each window, then turn: in the picture, or where there is depth, as a camera would."""
     dims, device = joints.shape[-1] - 1, joints.device
@@ -69,12 +86,12 @@ def _turn_and_stretch(
     shear = torch.exp(_normal((n_windows,), generator, device) * recipe.shear / 2)
     stretch = torch.stack([size * shear, size / shear, size * shear][:dims], dim=-1)  # (N, D)
     if dims == 2:
-        turn = _turn_about(2, _normal((n_windows,), generator, device) * math.radians(recipe.rotate_deg))[:, :2, :2]
+        matrix = _turn_about(2, _normal((n_windows,), generator, device) * math.radians(recipe.rotate_deg))[:, :2, :2]
     else:
-        yaw = (2 * _uniform((n_windows,), generator, device) - 1) * math.radians(recipe.yaw_deg)
-        pitch = (2 * _uniform((n_windows,), generator, device) - 1) * math.radians(recipe.pitch_deg)
-        turn = _turn_about(0, pitch) @ _turn_about(1, yaw)
-    matrix = (turn * stretch[:, None, :])[owner]  # (P, D, D)
+        yaw = (2 * _uniform((n_windows,), generator, device) - 1) * math.radians(recipe.yaw_deg * turn)
+        pitch = (2 * _uniform((n_windows,), generator, device) - 1) * math.radians(recipe.pitch_deg * turn)
+        matrix = _turn_about(0, pitch) @ _turn_about(1, yaw)
+    matrix = (matrix * stretch[:, None, :])[owner]  # (P, D, D)
     p, t, v, _ = joints.shape
     place = torch.bmm(joints[..., :-1].reshape(p, t * v, dims), matrix.transpose(1, 2)).reshape(p, t, v, dims)
     return torch.cat([place, joints[..., -1:]], dim=-1)

@@ -75,7 +75,14 @@ def make_batch(
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     labels = torch.from_numpy(learn.labels[part]).to(device)
     owner = torch.from_numpy(packed.owner).to(device)
-    joints = augment(torch.from_numpy(packed.joints).to(device), recipe, generator, owner=owner)
+    joints = augment(
+        torch.from_numpy(packed.joints).to(device),
+        recipe,
+        generator,
+        owner=owner,
+        habits=learn.habits,
+        labels=labels,
+    )
     targets = F.one_hot(labels, len(learn.names)).to(joints.dtype)
     joints, targets = mix_windows(joints, targets, recipe, generator, owner=owner)
     return Batch(

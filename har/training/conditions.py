@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,3 +101,8 @@ class Conditions:
     is_stopped: Callable[[], bool] = lambda: False
     stream: int = 0
     n_streams: int = 1
+
+
+def cpu_seconds() -> float:
+    """Give the processor's time that this process took, and those that it started and waited for."""
+    return sum(os.times()[:4])

@@ -13,6 +13,7 @@ from graphs import layout as layout_of
 from har.clips import Clip
 from har.records import FloatArray
 from har.training.augment import hide_joints
+from har.training.habits import Habits, find_habits
 from har.training.instants import neighbours, stretched_instants, timed_instants
 from har.training.persons import PICTURE_UNITS, SECOND_PERSON_SHARE, people_joints
 from har.training.recipe import Recipe
@@ -64,6 +65,7 @@ class WindowSet:
         clip_ids: the clips that the windows are of.
         clip_sources: where each clip comes from.
         recipe: how they were cut and are drawn; resolved.
+        habits: how people stand and which side they use, if the recipe asks.
     """
 
     frames: FloatArray
@@ -80,6 +82,7 @@ class WindowSet:
     clip_ids: tuple[str, ...]
     clip_sources: tuple[str, ...]
     recipe: Recipe
+    habits: Habits | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -207,6 +210,8 @@ def cut_windows(clips: Sequence[Clip], recipe: Recipe, *, names: Sequence[str]) 
     people = [person for cut in cuts for person in cut.people]
     nobody = np.zeros((0, layout_of(recipe.layout).n_joints, recipe.dims + 1), dtype=np.float32)
     lengths = np.array([len(person) for person in people], dtype=np.int64)
+    labels = np.array([index[cut.label] for cut in cuts], dtype=np.int64)
+    bodies = [cut.people[0] for cut in cuts]
     return WindowSet(
         frames=np.concatenate(people) if people else nobody,
         start=np.cumsum(lengths) - lengths,
@@ -214,7 +219,7 @@ def cut_windows(clips: Sequence[Clip], recipe: Recipe, *, names: Sequence[str]) 
         n_stored=np.array([len(cut.people[0]) for cut in cuts], dtype=np.int64),
         timed=np.array([cut.timed for cut in cuts], dtype=np.bool_),
         trimmed=np.array([cut.trimmed for cut in cuts], dtype=np.bool_),
-        labels=np.array([index[cut.label] for cut in cuts], dtype=np.int64),
+        labels=labels,
         clip=np.array([number for number, _, _ in found], dtype=np.int64),
         segment=np.array([segment for _, segment, _ in found], dtype=np.int64),
         end_s=np.array([cut.end_s for cut in cuts], dtype=np.float64),
@@ -222,6 +227,9 @@ def cut_windows(clips: Sequence[Clip], recipe: Recipe, *, names: Sequence[str]) 
         clip_ids=tuple(clip.id for clip in clips),
         clip_sources=tuple(clip.source for clip in clips),
         recipe=recipe,
+        habits=find_habits(bodies, labels, n_labels=len(names), layout=layout_of(recipe.layout))
+        if recipe.as_seen
+        else None,
     )
 
 

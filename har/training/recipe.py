@@ -77,6 +77,8 @@ class Recipe:
         yaw_deg: largest turn about the vertical; bodies with depth only.
         pitch_deg: largest turn about the horizontal axis of the picture; bodies with depth only.
         rotate_deg: standard deviation of a turn in the picture; bodies without depth only.
+        as_seen: turn no farther than people stand in the clips, and mirror a label no more often than it is done with
+            the other hand or foot there; see `har.training.habits`.
         scale: standard deviation of the logarithm of a stretch, alike in all directions.
         shear: standard deviation of the logarithm of a stretch of the horizontal against the vertical.
         noise: standard deviation of joint noise, in trunk lengths.
@@ -132,6 +134,7 @@ class Recipe:
     yaw_deg: float = 0.0
     pitch_deg: float = 0.0
     rotate_deg: float = 6.0
+    as_seen: bool = False
     scale: float = 0.08
     shear: float = 0.08
     noise: float = 0.02
@@ -327,6 +330,7 @@ RECIPES: dict[str, Recipe] = {
         frames_kept=(0.4, 1.0),
         yaw_deg=60.0,
         pitch_deg=30.0,
+        as_seen=True,
         scale=0.1,
         shear=0.0,
         noise=0.0,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from har.models.stgcn import STGCN
 from har.training.checkpoint import Checkpoint, State, optimiser_state, restore_optimiser, told, write_checkpoint
-from har.training.conditions import Conditions, Progress
+from har.training.conditions import Conditions, Progress, cpu_seconds
 from har.training.dataset import WindowSet
 from har.training.recipe import Recipe
 from har.training.schedule import Schedule
@@ -78,7 +78,7 @@ class Spent:
     @classmethod
     def until_now(cls) -> Spent:
         """Read both clocks."""
-        return cls(time.monotonic(), time.process_time())
+        return cls(time.monotonic(), cpu_seconds())
 
 
 @dataclass(slots=True, eq=False)

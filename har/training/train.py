@@ -14,13 +14,13 @@ import torch
 
 from har.clips import Clip
 from har.errors import ClipError
-from har.models.bundle import Bundle, load_bundle
+from har.models.bundle import Bundle, RiskPart, load_bundle
 from har.models.bundle_files import refuse_existing
 from har.models.inputs import n_channels
 from har.models.stgcn import STGCN, STGCNConfig
 from har.training.checkpoint import require_space
 from har.training.clip_checks import check_clips
-from har.training.conditions import Conditions, Fit
+from har.training.conditions import Conditions, Fit, cpu_seconds
 from har.training.dataset import cut_windows, label_names
 from har.training.devices import choose_device
 from har.training.interrupts import heard_after_the_step
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 RESERVE_SHARE, RESERVE_MIN_S = 0.03, 5.0
 """Kept of a time limit for weighing the networks, the golden answers and writing."""
+HOURS_BETWEEN_WORDS = 4.0
 COPIES_KEPT = 16
 """Times the size of the weights: the state of a run (weights, best, mean, the optimiser's two) while a new one is
 written beside the old, and the bundle."""
@@ -89,14 +90,26 @@ def train(
     )
     with joined(job.workers, job.device):
         job.say("fitting the risk model; some minutes for a thousand clips or ten hours of recordings")
-        risk = fit_risk_part(data.clips, recordings) if job.workers.is_first else None
+        risk = _fit_risk(job, data, recordings) if job.workers.is_first else None
         fits = _train_networks(job, data)
-        cpu_s = sum(job.workers.gather(time.process_time() - job.cpu_began_s))
+        cpu_s = sum(job.workers.gather(cpu_seconds() - job.cpu_began_s))
         if job.workers.is_first:
             name = name or bundle_name(job.out)
             write_bundle(job, data, fits, risk, name=name, version=version, command=command, cpu_s=cpu_s)
         job.workers.wait()
     return load_bundle(job.out)
+
+
+def _fit_risk(job: Job, data: Data, recordings: Iterable[Clip]) -> RiskPart | None:
+    told_h = 0.0
+
+    def tell(hours: float) -> None:
+        nonlocal told_h
+        if hours >= told_h + HOURS_BETWEEN_WORDS:
+            told_h = hours
+            job.say(f"read {hours:.0f} hours of recordings")
+
+    return fit_risk_part(data.clips, recordings, jobs=job.machinery.threads or torch.get_num_threads(), tell=tell)
 
 
 def _prepare(
@@ -110,7 +123,7 @@ def _prepare(
     machinery: Machinery | None,
 ) -> tuple[Job, Data]:
     """Find out what is wrong before anything takes long."""
-    began_s, cpu_began_s = time.monotonic(), time.process_time()
+    began_s, cpu_began_s = time.monotonic(), cpu_seconds()
     machinery, workers = machinery or Machinery(), find_workers()
     refuse_existing(out)
     device = choose_device(machinery.device, precision=machinery.precision, local_rank=workers.local_rank)

@@ -16,7 +16,7 @@ from har.training.risk.budget import Tally, count, play
 from har.training.risk.components import choose_components
 from har.training.risk.fitting import _Trial, _within_budget
 from har.training.risk.pictures import draw_components
-from har.training.risk.windows import Stream, read_streams
+from har.training.risk.streams import Stream, read_streams
 from tests.training.test_risk import FALL_S, GROUND_S, clips_of, day_of, fall_of
 
 

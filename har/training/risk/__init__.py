@@ -2,7 +2,8 @@
 
 from har.training.risk.fitting import RiskFit, fit_risk, fit_risk_part
 from har.training.risk.following import FALL_LABEL, follow
-from har.training.risk.windows import EVERY_S, RATE_HZ, RiskWindows, Stream, cut_risk_windows
+from har.training.risk.streams import EVERY_S, RATE_HZ, Stream
+from har.training.risk.windows import RiskWindows, cut_risk_windows
 
 __all__ = [
     "EVERY_S",

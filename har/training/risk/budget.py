@@ -13,7 +13,7 @@ from har.models.posture import judge_features
 from har.models.risk_features import Array
 from har.records import AlertEvent, DangerEvent, Risk
 from har.training.bounds import rate_interval, share_interval
-from har.training.risk.windows import Stream
+from har.training.risk.streams import Stream
 
 ALERTS_PER_DAY = 1.0
 """False alerts that are borne, per camera and day of living like that of the clips."""

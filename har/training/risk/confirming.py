@@ -15,7 +15,8 @@ from har.models.posture import assess_fall, saw_way_down
 from har.models.risk import FoldedFit, calibrate, number_folds, split_by_subject
 from har.models.risk_features import Array
 from har.training.risk.budget import Ask, play
-from har.training.risk.windows import Stream
+from har.training.risk.streams import Stream
+from har.training.risk.windows import weigh_sources
 
 N_FOLDS = 5
 _SURE_AFTER_S, _SURE_UNTIL_S = 1.0, 8.0
@@ -45,9 +46,7 @@ class Moments:
     @property
     def weight(self) -> Array:
         """(N,) weights by which each source of clips counts alike."""
-        counts = np.bincount(self.source)
-        weight: Array = len(self.source) / (np.count_nonzero(counts) * counts[self.source].astype(np.float64))
-        return weight
+        return weigh_sources(self.source)
 
 
 def find_moments(streams: Sequence[Stream], probability: Sequence[Array], *, threshold: float) -> Moments | None:

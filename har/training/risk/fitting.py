@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,7 +17,8 @@ from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array
 from har.training.risk.budget import ALERTS_PER_DAY, HOURS_PER_DAY, Suspicion, Tally, count, play
 from har.training.risk.components import ComponentTrial, choose_components
 from har.training.risk.confirming import Confirmations, find_moments, fit_confirmation
-from har.training.risk.windows import RATE_HZ, RiskWindows, Stream, cut_risk_windows
+from har.training.risk.streams import RATE_HZ, Stream
+from har.training.risk.windows import RiskWindows, cut_risk_windows
 
 N_GOLDEN = 16
 PENALTY = 0.3
@@ -53,7 +54,12 @@ class RiskFit:
 
 
 def fit_risk_part(
-    clips: Sequence[Clip], recordings: Iterable[Clip] = (), *, alerts_per_day: float = ALERTS_PER_DAY
+    clips: Sequence[Clip],
+    recordings: Iterable[Clip] = (),
+    *,
+    alerts_per_day: float = ALERTS_PER_DAY,
+    jobs: int = 1,
+    tell: Callable[[float], None] = lambda hours: None,
 ) -> RiskPart | None:
     """Fit the risk model on a clip set.
 
@@ -61,11 +67,13 @@ def fit_risk_part(
         clips: COCO-17 clips in pixels; those with `danger` unknown are left out.
         recordings: long ones of life, and of falls in it.
         alerts_per_day: false alerts that are borne, per camera and day of living like that of the clips.
+        jobs: processes that read recordings.
+        tell: called with the hours of recordings read so far.
 
     Returns:
         The model with golden examples, or None if the clips do not tell of danger in at least two people.
     """
-    windows = cut_risk_windows(clips, recordings)
+    windows = cut_risk_windows(clips, recordings, jobs=jobs, tell=tell)
     if windows is None:
         return None
     fit = fit_risk(windows, alerts_per_day=alerts_per_day)
