@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from graphs.layouts import Layout, layout
-from har.training.habits import LEAST_TURN_DEG, Habits
+from har.training.habits import LEAST_TURN_DEG, Array, Habits
 from har.training.recipe import Recipe
 
 BoolArray = npt.NDArray[np.bool_]
@@ -49,13 +49,24 @@ def augment(
     if owner is None:
         owner = torch.arange(len(joints), device=joints.device)
     n_windows = int(owner[-1]) + 1 if len(owner) else 0
-    share, turn = torch.full((n_windows,), recipe.flip), 1.0
+    share, turn = torch.full((n_windows,), recipe.flip, device=joints.device), 1.0
     if habits is not None and labels is not None:
-        share = share * torch.from_numpy(2 * habits.other_side).to(share.dtype)[labels.cpu()]
-        turn = min(max(habits.turn_deg, LEAST_TURN_DEG) / max(recipe.yaw_deg, LEAST_TURN_DEG), 1.0)
-    joints = _flip(joints, recipe, generator, owner, share.to(joints.device))
+        share = torch.from_numpy(mirror_shares(recipe, habits)).to(share)[labels]
+        turn = turn_limit(recipe, habits) / recipe.yaw_deg if recipe.yaw_deg else 1.0
+    joints = _flip(joints, recipe, generator, owner, share)
     joints = _turn_and_stretch(joints, recipe, generator, owner, n_windows, turn=turn)
     return _blur(joints, recipe, generator)
+
+
+def mirror_shares(recipe: Recipe, habits: Habits) -> Array:
+    """Give the share (K,) of each label's windows to mirror: as the recipe says if sides do not matter."""
+    shares: Array = recipe.flip * 2 * habits.other_side
+    return shares
+
+
+def turn_limit(recipe: Recipe, habits: Habits) -> float:
+    """Give the largest turn about the vertical, in degrees: as people stand, within what the recipe allows."""
+    return min(max(habits.turn_deg, LEAST_TURN_DEG), recipe.yaw_deg)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:

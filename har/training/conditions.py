@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,4 +106,5 @@ class Conditions:
 
 def cpu_seconds() -> float:
     """Give the processor's time that this process took, and those that it started and waited for."""
-    return sum(os.times()[:4])
+    of_others = os.times()
+    return time.process_time() + of_others.children_user + of_others.children_system

@@ -110,21 +110,19 @@ class WindowSet:
         """Count the people (N,) of each window."""
         return np.diff(self.first_person)
 
-    def draw(self, indices: IntArray, *, rng: np.random.Generator | None = None, version: int = 0) -> Packed:
+    def draw(self, indices: IntArray, *, rng: np.random.Generator | None = None) -> Packed:
         """Give windows, normalised; as long as the longest of them.
 
         Args:
             indices: (B,) which windows.
             rng: chance, for training: crop, jitter, speed and warp of time, and hidden joints, as the recipe says;
                 None draws them plainly.
-            version: of stretched windows drawn plainly: 0 takes the middles of equal segments of time, every other
-                number an instant of its own in each, so that answers to several versions can be averaged.
         """
         people = self.n_people()[indices]
         owner = np.repeat(np.arange(len(indices)), people)
         leader = np.cumsum(people) - people  # the first person of each window, among those drawn
         person = self.first_person[indices][owner] + np.arange(len(owner)) - leader[owner]
-        at = self._instants(indices, rng=rng, version=version)  # (B, T)
+        at = self._instants(indices, rng=rng)  # (B, T)
         before, after = neighbours(at, self.n_stored[indices], self.recipe, rng=rng)
         joints = _play(self.frames, self.start[person], at[owner], before[owner], after[owner])
         known = at > -0.5
@@ -135,7 +133,7 @@ class WindowSet:
         placed = normalise(joints, layout=self.layout, reference=frames[owner])
         return Packed(placed, owner, len(indices), known.sum(axis=1)[owner])
 
-    def _instants(self, indices: IntArray, *, rng: np.random.Generator | None, version: int) -> TimesArray:
+    def _instants(self, indices: IntArray, *, rng: np.random.Generator | None) -> TimesArray:
         """Give the stored frames (B, T), not whole numbers, that windows are made of; below 0 nothing is known."""
         n_frames = int(self.lengths()[indices].max(initial=1))
         n_stored, timed = self.n_stored[indices], self.timed[indices]
@@ -144,7 +142,7 @@ class WindowSet:
             trimmed = self.trimmed[indices][timed]
             at[timed] = timed_instants(n_stored[timed], trimmed, self.recipe, n_frames=n_frames, rng=rng)
         if not timed.all():
-            at[~timed] = stretched_instants(n_stored[~timed], self.recipe, n_frames=n_frames, rng=rng, version=version)
+            at[~timed] = stretched_instants(n_stored[~timed], self.recipe, n_frames=n_frames, rng=rng)
         return at
 
 

@@ -9,12 +9,14 @@ every way round and are seen from another side, leaving them out costs 11 (`docs
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from graphs.layouts import Layout
+from har.records import FloatArray
 
 Array = npt.NDArray[np.float64]
 
@@ -42,8 +44,9 @@ class Habits:
     other_side: Array
 
 
-def find_habits(bodies: list[npt.NDArray[np.float32]], labels: npt.NDArray[np.int64], *, n_labels: int,
-                layout: Layout) -> Habits:  # fmt: skip
+def find_habits(
+    bodies: Sequence[FloatArray], labels: npt.NDArray[np.int64], *, n_labels: int, layout: Layout
+) -> Habits:
     """Find what is usual.
 
     Args:
@@ -52,7 +55,7 @@ def find_habits(bodies: list[npt.NDArray[np.float32]], labels: npt.NDArray[np.in
         n_labels: K.
         layout: of the joints; where it has no pairs of joints, sides are taken for alike and turns for unknown.
     """
-    pairs = [(joint, other) for joint, other in enumerate(layout.mirror_order) if joint < other]
+    pairs = list(layout.pairs)
     if not pairs or not bodies:
         return Habits(180.0, np.full(n_labels, 0.5))
     with warnings.catch_warnings():
@@ -66,20 +69,20 @@ def find_habits(bodies: list[npt.NDArray[np.float32]], labels: npt.NDArray[np.in
     return Habits(_usual_turn_deg(across), other_side)
 
 
-def _side(body: npt.NDArray[np.float32], pairs: list[tuple[int, int]]) -> float:
-    """Say which joints of the pairs move more: 0 the first ones, 1 the others, 0.5 both alike."""
+def _side(body: FloatArray, pairs: Sequence[tuple[int, int]]) -> float:
+    """Say which joints of the pairs move more: 0 for the left, 1 for the right, 0.5 for both alike."""
     steps = np.linalg.norm(np.diff(body[..., :-1].astype(np.float64), axis=0), axis=-1)  # (T - 1, V)
     moved = np.nan_to_num(np.nanmean(steps, axis=0)) if len(steps) else np.zeros(body.shape[1])
-    first, other = (float(sum(moved[pair[k]] for pair in pairs)) for k in (0, 1))
-    if abs(first - other) <= ONE_SIDED * (first + other):
+    left, right = (float(sum(moved[pair[k]] for pair in pairs)) for k in (0, 1))
+    if abs(left - right) <= ONE_SIDED * (left + right):
         return 0.5
-    return float(other > first)
+    return float(right > left)
 
 
-def _across(body: npt.NDArray[np.float32], pairs: list[tuple[int, int]], layout: Layout) -> Array:
-    """Give the way (D,) from one side of the trunk to the other; of all pairs of joints if none is named so."""
+def _across(body: FloatArray, pairs: Sequence[tuple[int, int]], layout: Layout) -> Array:
+    """Give the way (D,) from the left side of the trunk to the right; of all pairs of joints if none is named so."""
     named = [pair for pair in pairs if any(word in layout.joints[pair[0]] for word in _ACROSS)] or pairs
-    ways = [body[:, other, :-1] - body[:, joint, :-1] for joint, other in named]
+    ways = [body[:, right, :-1] - body[:, left, :-1] for left, right in named]
     way: Array = np.nanmedian(np.nanmean(np.stack(ways), axis=0).astype(np.float64), axis=0)
     return way
 

@@ -15,7 +15,7 @@ TimesArray = npt.NDArray[np.float64]
 
 
 def stretched_instants(
-    n_stored: IntArray, recipe: Recipe, *, n_frames: int, rng: np.random.Generator | None = None, version: int = 0
+    n_stored: IntArray, recipe: Recipe, *, n_frames: int, rng: np.random.Generator | None = None
 ) -> TimesArray:
     """Sample clips evenly, however long they are: one instant in each of `n_frames` equal segments of their time.
 
@@ -23,8 +23,7 @@ def stretched_instants(
         n_stored: (B,) frames of each clip.
         recipe: `crop`, `jitter` and `warp`; used with `rng` only.
         n_frames: T.
-        rng: chance, for training; None takes all of a clip.
-        version: without chance: 0 for the middles of the segments, other numbers for instants of their own in each.
+        rng: chance, for training; None takes all of a clip, the middle of each segment.
 
     Returns:
         (B, T), rising along T, within 0..n_stored-1.
@@ -32,8 +31,7 @@ def stretched_instants(
     n = len(n_stored)
     segment = np.arange(n_frames)
     if rng is None:
-        inside = np.full(n_frames, 0.5) if version == 0 else np.random.default_rng(version).random(n_frames)
-        share = np.broadcast_to((segment + inside) / n_frames, (n, n_frames))
+        share = np.broadcast_to((segment + 0.5) / n_frames, (n, n_frames))
     else:
         inside = 0.5 + recipe.jitter * (rng.random((n, n_frames)) - 0.5)
         seen = rng.uniform(*recipe.crop, (n, 1))

@@ -18,6 +18,7 @@ from har.models.bundle import Bundle, RiskPart, load_bundle
 from har.models.bundle_files import refuse_existing
 from har.models.inputs import n_channels
 from har.models.stgcn import STGCN, STGCNConfig
+from har.training.augment import mirror_shares, turn_limit
 from har.training.checkpoint import require_space
 from har.training.clip_checks import check_clips
 from har.training.conditions import Conditions, Fit, cpu_seconds
@@ -149,7 +150,7 @@ def _prepare(
         cpu_began_s=cpu_began_s,
     )
     job.say(f"recipe: {why}")
-    for note in notes:
+    for note in [*notes, *_habits_note(data)]:
         job.say(note)
     job.say(
         f"{len(data.learn)} windows of {len(data.learn_clips)} clips to learn {len(data.learn.names)} labels from, "
@@ -157,6 +158,15 @@ def _prepare(
         + (f", {workers.size} processes" if workers.size > 1 else "")
     )
     return job, data
+
+
+def _habits_note(data: Data) -> list[str]:
+    habits, recipe = data.learn.habits, data.learn.recipe
+    if habits is None:
+        return []
+    turned = f"turned by up to {turn_limit(recipe, habits):.0f} degrees and " if recipe.dims == 3 else ""
+    mirrored = float(mirror_shares(recipe, habits)[data.learn.labels].mean())
+    return [f"while training, people are {turned}mirrored in {mirrored:.0%} of the windows, as the clips show them"]
 
 
 def _choose(recipe: Recipe | None, clips: Sequence[Clip], parent: Bundle | None) -> tuple[Recipe, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from har.clips import Clip
 from har.training.risk import cut_risk_windows, follow
+from har.training.risk.streams import read_recordings
 from tests.training.test_risk import FALL_S, GROUND_S, clips_of, day_of, fall_of
 
 
@@ -70,3 +72,28 @@ def test_recordings_are_learnt_from_beside_the_clips_and_say_so() -> None:
     assert int(both.fall.max()) == int(alone.fall.max()) + 1
     assert sum(stream.recorded for stream in both.streams) == 3
     assert not any(stream.recorded for stream in alone.streams)
+
+
+def test_several_processes_read_recordings_as_one_does_in_their_order() -> None:
+    recordings = [replace(clip, id=f"room{n}") for n, clip in enumerate([*day_of("A"), *day_of("B"), fall_of("C")])]
+    told: list[float] = []
+
+    alone = list(read_recordings(recordings))
+    shared = list(read_recordings(iter(recordings), jobs=2, tell=told.append))
+
+    assert [stream.clip.id for stream in shared] == [stream.clip.id for stream in alone]
+    assert len(alone) == len(recordings)
+    assert all(stream.recorded for stream in shared)
+    for one, other in zip(alone, shared, strict=True):
+        assert [reading.time_s for reading in one.readings] == [reading.time_s for reading in other.readings]
+        assert str(one.readings[-1]) == str(other.readings[-1])
+    assert told == pytest.approx(np.cumsum([clip.duration_s / 3600 for clip in recordings]))
+
+
+def test_processes_that_read_recordings_are_gone_when_nobody_asks_for_more() -> None:
+    streams = read_recordings([*day_of("A"), *day_of("B")], jobs=2)
+
+    next(streams)
+    streams.close()
+
+    assert multiprocessing.active_children() == []
