@@ -13,8 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from har.bench.joined import join_clips
 from har.clips import Clip, read_clips
 from har.errors import ConfigError
+from har.models.stgcn import STGCNConfig
 from har.training.evaluate import evaluate
 from har.training.importers import ImportOptions, Ledger, import_set
 from har.training.job import Machinery
@@ -29,6 +31,15 @@ WHOLE = replace(RECIPES["clip"], validation_share=0.0)
 """The recipe for trimmed clips, untouched, on all of the training side: the last pass is taken, nothing is chosen."""
 TRUE_RATE = replace(WHOLE, length="rate", n_frames=64)
 """Windows at 15 Hz, as the service cuts them, and as long as a clip lasts, up to 4.3 s."""
+JOINED = replace(TRUE_RATE, windows_per_epoch=1000, epochs=40, pool_last=3)
+"""The same on clips joined into recordings, an answer every 0.27 s from the 4.3 s before; each is judged by what was
+done as long ago as the network looks ahead."""
+
+
+def _joined(look_ahead: str) -> Recipe:
+    recipe = replace(JOINED, look_ahead=look_ahead)
+    network = STGCNConfig(n_classes=1, look_ahead=recipe.ahead, kernels=recipe.spans)
+    return replace(recipe, label_delay_s=network.frames_ahead / recipe.rate_hz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ class Figure:
         recipe: how.
         n_seeds: how many times, with seeds from 0.
         asked: what is to be reached, in words.
+        joined: join the clips of each side into recordings first.
         keep_twins: learn also from clips that are copies of clips to be judged by, as in published figures.
     """
 
@@ -52,6 +64,7 @@ class Figure:
     n_seeds: int = 3
     asked: str = ""
     keep_twins: bool = True
+    joined: bool = False
 
 
 FIGURES: Sequence[Figure] = (
@@ -76,6 +89,30 @@ FIGURES: Sequence[Figure] = (
         "official",
         replace(TRUE_RATE, look_ahead="causal", pool_last=3),
         asked="at most 3 points lost",
+    ),
+    Figure(
+        "nw_ucla joined centred",
+        "nw_ucla",
+        "official",
+        _joined("centred"),
+        asked="what the next two are held against",
+        joined=True,
+    ),
+    Figure(
+        "nw_ucla joined served",
+        "nw_ucla",
+        "official",
+        _joined("served"),
+        asked="at most 1 point lost",
+        joined=True,
+    ),
+    Figure(
+        "nw_ucla joined causal",
+        "nw_ucla",
+        "official",
+        _joined("causal"),
+        asked="at most 3 points lost",
+        joined=True,
     ),
     Figure("nw_ucla joint", "nw_ucla", "official", replace(WHOLE, inputs=("joint",))),
     Figure("nw_ucla without copies", "nw_ucla", "official", keep_twins=False),
@@ -149,6 +186,8 @@ def run_accuracy(
 def _run(figure: Figure, seed: int, *, data: Path, work: Path, machinery: Machinery) -> Row:
     clips = _load(figure.data, data, work)
     learn, judged = split_clips(clips, figure.split, keep_twins=figure.keep_twins)
+    if figure.joined:
+        learn, judged = join_clips(learn), join_clips(judged)
     recipe_key = hashlib.sha256(_recipe_text(figure.recipe).encode()).hexdigest()[:8]
     out = work / f"{figure.name.replace(' ', '-')}-{seed}-{recipe_key}"
     shutil.rmtree(out, ignore_errors=True)  # it was written, but its row was not

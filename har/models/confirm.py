@@ -98,7 +98,7 @@ def calibrated(margin: Array, calibration: Array) -> Array:
 
 
 def fit_trees(
-    features: Array, fell: npt.NDArray[np.bool_], *, weight: Array, n_trees: int = 300, learning_rate: float = 0.08
+    features: Array, fell: npt.NDArray[np.bool_], *, weight: Array, n_trees: int = 600, learning_rate: float = 0.08
 ) -> ConfirmModel:
     """Fit the trees; the probability is not calibrated yet.
 
