@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from har.bench.joined import join_clips
-from har.clips import Clip, read_clips
+from har.bench.public_sets import Row, append_row, load_set, read_rows
 from har.errors import ConfigError
 from har.models.stgcn import STGCNConfig
 from har.training.evaluate import evaluate
-from har.training.importers import ImportOptions, Ledger, import_set
 from har.training.job import Machinery
 from har.training.metrics import wilson_interval
 from har.training.recipe import RECIPES, Recipe
 from har.training.splits import split_clips
 from har.training.train import train
-
-Row = dict[str, Any]
 
 WHOLE = replace(RECIPES["clip"], validation_share=0.0)
 """The recipe for trimmed clips, untouched, on all of the training side: the last pass is taken, nothing is chosen."""
@@ -167,7 +162,7 @@ def run_accuracy(
     figures = list(figures)
     plan = [(figure, seed) for figure in figures for seed in range(n_seeds or figure.n_seeds)]
     plan.sort(key=lambda each: each[1])  # every figure once before any figure twice
-    done = {(row["figure"], row["seed"], row["recipe"]): row for row in _read_table(table)}
+    done = {(row["figure"], row["seed"], row["recipe"]): row for row in read_rows(table)}
     rows = []
     for figure, seed in plan:
         key = (figure.name, seed, _recipe_text(figure.recipe))
@@ -175,7 +170,7 @@ def run_accuracy(
             say(f"{figure.name}, seed {seed}: {figure.data}, split {figure.split}")
             given = replace(machinery or Machinery(), threads=threads, say=lambda line: None)
             row = _run(figure, seed, data=data, work=work, machinery=given)
-            _append(table, row)
+            append_row(table, row)
             say(f"{figure.name}, seed {seed}: {row['top1']:.1%} in {row['cpu_min']:.1f} core min")
             done[key] = row
         rows.append(done[key])
@@ -184,7 +179,7 @@ def run_accuracy(
 
 
 def _run(figure: Figure, seed: int, *, data: Path, work: Path, machinery: Machinery) -> Row:
-    clips = _load(figure.data, data, work)
+    clips = load_set(figure.data, data=data, work=work)
     learn, judged = split_clips(clips, figure.split, keep_twins=figure.keep_twins)
     if figure.joined:
         learn, judged = join_clips(learn), join_clips(judged)
@@ -214,32 +209,10 @@ def _run(figure: Figure, seed: int, *, data: Path, work: Path, machinery: Machin
     }
 
 
-@cache
-def _load(name: str, data: Path, work: Path) -> tuple[Clip, ...]:
-    folder = work / "sets" / name
-    if not folder.exists():
-        import_set("npz", data / name / f"{name}.npz", out=folder, options=ImportOptions(), ledger=Ledger())
-    return tuple(read_clips(folder))
-
-
 def _recipe_text(recipe: Recipe) -> str:
     """Tell one recipe from another: a changed recipe makes rows of its own."""
     standard = Recipe().as_dict()
     return json.dumps({key: value for key, value in recipe.as_dict().items() if value != standard[key]}, sort_keys=True)
-
-
-def _read_table(table: Path) -> list[Row]:
-    if not table.exists():
-        return []
-    lines = table.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.endswith("}")]  # the last line may be cut off
-
-
-def _append(table: Path, row: Row) -> None:
-    with table.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:

@@ -133,7 +133,7 @@ def _windows(data: Path) -> WindowSet:
 
 
 def _reference(windows: WindowSet) -> nn.Module:
-    channels = n_channels(JOINT_AND_BONE, dims=3)
+    channels = n_channels(JOINT_AND_BONE, layout_name=windows.layout, dims=3)
     return ReferenceSTGCN(in_channels=channels, n_classes=len(windows.names), layout=windows.layout)
 
 
@@ -142,7 +142,7 @@ def _ours(windows: WindowSet) -> nn.Module:
         STGCNConfig(
             n_classes=len(windows.names),
             layout=windows.layout,
-            in_channels=n_channels(JOINT_AND_BONE, dims=3),
+            in_channels=n_channels(JOINT_AND_BONE, layout_name=windows.layout, dims=3),
             channels=WIDTHS,
             look_ahead=(4,) * 9,
         )

@@ -144,3 +144,24 @@ def train(
 
     names = [] if everything else figure or []
     run_bench_train(names, everything=everything, data=data, seeds=seeds, threads=threads, work=work, json_file=json)
+
+
+@app.command("few-clips", epilog="Example: har bench few-clips --data data --seeds 3 --json few.json")
+def few_clips(
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", envvar="HAR_DATA", help="The folder of the public sets; kard/kard.npz.")
+    ],
+    model: Annotated[
+        str | None, typer.Option("--from", metavar="BUNDLE", help="To begin with. Default: the shipped one.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Draws of clips for each number of them.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Processor threads.")] = 1,
+    work: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where rows are kept, so that a run goes on. Default: the cache.")
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Train on 5, 10 and more clips a label, from nothing and from a bundle, and judge by people never seen."""
+    from har.cli.accuracy import run_bench_few_clips
+
+    run_bench_few_clips(data=data, model=model, seeds=seeds, threads=threads, work=work, json_file=json)

@@ -226,7 +226,13 @@ def train(
     time_limit: Annotated[
         float | None, typer.Option(metavar="MIN", min=0.1, help="Minutes until the bundle is on disk.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processor threads.")] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processor threads of a step.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Processes that read clips for the danger model. Default: one for each core."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same model.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a broken-off run stopped.")] = False,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU if there is one.")] = "auto",
@@ -256,6 +262,7 @@ def train(
         split=split,
         time_limit_min=time_limit,
         threads=threads,
+        jobs=jobs,
         seed=seed,
         resume=resume,
         device=device,

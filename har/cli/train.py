@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import typer
 
 from har.cli.output import say, wants_text, write_json
@@ -32,6 +33,7 @@ def train(
     split: str | None,
     time_limit_min: float | None,
     threads: int | None,
+    jobs: int | None,
     seed: int,
     resume: bool,
     device: DeviceName,
@@ -69,6 +71,7 @@ def train(
                     device=device,
                     precision=precision,
                     threads=threads,
+                    jobs=jobs or psutil.cpu_count(logical=False) or 1,
                     time_limit_min=time_limit_min,
                     resume=resume,
                     report=report,

@@ -71,7 +71,7 @@ class STGCNConfig:
         n_partitions(self.partition)
         rules = (
             (1 <= self.n_classes <= 1000, f"n_classes must be 1..1000, got {self.n_classes}"),
-            (1 <= self.in_channels <= 64, f"in_channels must be 1..64, got {self.in_channels}"),
+            (1 <= self.in_channels <= 1024, f"in_channels must be 1..1024, got {self.in_channels}"),
             (self.kernel in range(1, 32, 2), f"kernel must be odd and 1..31, got {self.kernel}"),
             (0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}"),
             (0 <= self.pool_last <= 1000, f"pool_last must be 0..1000, got {self.pool_last}"),

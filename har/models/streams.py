@@ -69,7 +69,7 @@ class Streams(nn.Module):
     @property
     def dims(self) -> int:
         """Coordinates of a joint: 2 or 3."""
-        return n_dims(self.streams[0].kind, channels=self.config.in_channels)
+        return _dims_of(self.streams[0])
 
     @property
     def frames_ahead(self) -> int:
@@ -124,13 +124,14 @@ def _scatter() -> Callable[..., Tensor]:
     return found
 
 
+def _dims_of(stream: Stream) -> int:
+    return n_dims(stream.kind, layout_name=stream.config.layout, channels=stream.config.in_channels)
+
+
 def _checked(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
     if not 1 <= len(streams) <= MAX_STREAMS:
         raise ShapeError(f"a model has 1..{MAX_STREAMS} streams, got {len(streams)}.")
-    answers = {
-        (each.config.n_classes, each.config.layout, n_dims(each.kind, channels=each.config.in_channels))
-        for each in streams
-    }
+    answers = {(each.config.n_classes, each.config.layout, _dims_of(each)) for each in streams}
     if len(answers) > 1:
         raise ShapeError("the streams of a model must have the same labels, layout and number of dimensions.")
     if any(each.weight < 0 for each in streams) or abs(sum(each.weight for each in streams) - 1) > 1e-6:

@@ -27,6 +27,7 @@ class Machinery:
         device: "auto" takes a GPU where there is one.
         precision: "auto" takes bf16 where the hardware multiplies it.
         threads: of torch; left as they are if None.
+        jobs: processes that read clips and recordings for the risk model.
         time_limit_min: wall minutes from the start of the process to the bundle on disk; the plan is cut to fit.
         resume: go on with an interrupted run.
         report: called after every step.
@@ -36,6 +37,7 @@ class Machinery:
     device: DeviceName = "auto"
     precision: Precision = "auto"
     threads: int | None = None
+    jobs: int = 1
     time_limit_min: float | None = None
     resume: bool = False
     report: Callable[[Progress], None] = lambda progress: None

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from graphs import LAYOUTS, maps_from
 from har.clips import Clip
 from har.errors import ClipError, ConfigError
-from har.models.inputs import PARTS
+from har.models.inputs import DISTANCE, PARTS
 from har.training.persons import has_depth
 
 OWN_LAYOUT = "own"
@@ -303,11 +303,13 @@ def _input_problems(inputs: tuple[str, ...]) -> list[str]:
         parts = each.split("+")
         if len(set(parts)) < len(parts) or not set(parts) <= set(PARTS):
             return [f'unknown inputs {each!r}. Join {", ".join(PARTS)} by "+", such as "joint+bone".']
+        if parts == [DISTANCE]:
+            return [f'inputs {each!r} lack a part with coordinates. Join one by "+", such as "joint+{DISTANCE}".']
     return []
 
 
 RECIPES: dict[str, Recipe] = {
-    "stream": Recipe(length="rate"),
+    "stream": Recipe(length="rate", least_per_epoch=2000),
     "clip": Recipe(
         layout=OWN_LAYOUT,
         dims=0,
@@ -331,6 +333,7 @@ RECIPES: dict[str, Recipe] = {
         yaw_deg=60.0,
         pitch_deg=30.0,
         as_seen=True,
+        inputs=("joint+bone+distance",),
         scale=0.1,
         shear=0.0,
         noise=0.0,

@@ -110,7 +110,7 @@ def _fit_risk(job: Job, data: Data, recordings: Iterable[Clip]) -> RiskPart | No
             told_h = hours
             job.say(f"read {hours:.0f} hours of recordings")
 
-    return fit_risk_part(data.clips, recordings, jobs=job.machinery.threads or torch.get_num_threads(), tell=tell)
+    return fit_risk_part(data.clips, recordings, jobs=job.machinery.jobs, tell=tell)
 
 
 def _prepare(
@@ -230,7 +230,7 @@ def _new_network(job: Job, data: Data, number: int) -> STGCN:
         STGCNConfig(
             n_classes=len(data.learn.names),
             layout=recipe.layout,
-            in_channels=n_channels(kind, dims=recipe.dims),
+            in_channels=n_channels(kind, layout_name=recipe.layout, dims=recipe.dims),
             channels=tuple(width for width in recipe.channels for _ in range(3)),
             kernels=recipe.spans,
             look_ahead=recipe.ahead,

@@ -23,7 +23,10 @@ SMALL = STGCNConfig(n_classes=3, channels=(4,) * 9)
 
 def some_streams(*kinds: str, dims: int = 2, **changes: Any) -> Streams:
     torch.manual_seed(0)
-    networks = [STGCN(dataclasses.replace(SMALL, in_channels=n_channels(kind, dims=dims), **changes)) for kind in kinds]
+    networks = [
+        STGCN(dataclasses.replace(SMALL, in_channels=n_channels(kind, layout_name=SMALL.layout, dims=dims), **changes))
+        for kind in kinds
+    ]
     for network in networks:
         torch.nn.init.normal_(network.head.weight)
     weights = [0.75, 0.25] if len(kinds) == 2 else None

@@ -14,14 +14,14 @@ def some_joints(n: int = 2, t: int = 5, *, dims: int = 2, seed: int = 0) -> torc
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_an_input_of_several_parts_is_these_parts_side_by_side(dims: int) -> None:
-    joints = some_joints(dims=dims)
+    joints, kind = some_joints(dims=dims), "joint+bone+motion+bone motion"
 
-    parts = [features(joints, layout_name="coco17", kind=kind) for kind in ("joint", "bone", "motion", "bone motion")]
-    together = features(joints, layout_name="coco17", kind="joint+bone+motion+bone motion")
+    parts = [features(joints, layout_name="coco17", kind=part) for part in kind.split("+")]
+    together = features(joints, layout_name="coco17", kind=kind)
 
     assert torch.equal(together, torch.cat(parts, dim=-1))
-    assert together.shape[-1] == n_channels("joint+bone+motion+bone motion", dims=dims) == 4 * (dims + 1)
-    assert n_dims("joint+bone+motion+bone motion", channels=together.shape[-1]) == dims
+    assert together.shape[-1] == n_channels(kind, layout_name="coco17", dims=dims) == 4 * (dims + 1)
+    assert n_dims(kind, layout_name="coco17", channels=together.shape[-1]) == dims
 
 
 def test_joints_alone_are_what_was_given() -> None:
@@ -79,4 +79,38 @@ def test_an_input_that_is_not_known_is_refused_with_those_that_are(kind: str) ->
 
 def test_channels_that_no_number_of_dimensions_gives_are_refused() -> None:
     with pytest.raises(ShapeError, match="5 channels"):
-        n_dims("joint+bone", channels=5)
+        n_dims("joint+bone", layout_name="coco17", channels=5)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_distances_are_those_between_all_joints_and_no_turn_of_the_body_changes_them(dims: int) -> None:
+    joints = some_joints(dims=dims)
+    turn = torch.linalg.qr(torch.randn(dims, dims, generator=torch.Generator().manual_seed(1)))[0]
+    turned = torch.cat([joints[..., :-1] @ turn + 3, joints[..., -1:]], dim=-1)
+
+    here, there = (
+        features(each, layout_name="coco17", kind="joint+distance")[..., dims + 1 :] for each in (joints, turned)
+    )
+
+    assert here.shape == (2, 5, 17, 17)
+    assert here.shape[-1] + dims + 1 == n_channels("joint+distance", layout_name="coco17", dims=dims)
+    assert n_dims("bone+distance", layout_name="coco17", channels=17 + dims + 1) == dims
+    wanted = (joints[1, 2, 3, :-1] - joints[1, 2, 9, :-1]).norm()
+    torch.testing.assert_close(here[1, 2, 3, 9], wanted)
+    torch.testing.assert_close(here, there, atol=1e-5, rtol=1e-5)
+
+
+def test_the_distance_to_a_joint_not_known_is_zero() -> None:
+    joints = some_joints()
+    joints[0, 1, 4] = torch.nan
+
+    away = features(joints, layout_name="coco17", kind="joint+distance")[0, 1, :, 3:]
+
+    assert (away[4] == 0).all()
+    assert (away[:, 4] == 0).all()
+    assert (away[0, 1:4] > 0).all()
+
+
+def test_distances_alone_are_refused_since_they_do_not_tell_the_dimensions() -> None:
+    with pytest.raises(ShapeError, match="alone"):
+        features(some_joints(), layout_name="coco17", kind="distance")

@@ -15,7 +15,9 @@ SMALL = STGCNConfig(n_classes=3, channels=(4,) * 9)
 
 def some_streams(*kinds: str, weights: tuple[float, ...] | None = None, dims: int = 2) -> Streams:
     torch.manual_seed(0)
-    configs = [dataclasses.replace(SMALL, in_channels=n_channels(kind, dims=dims)) for kind in kinds]
+    configs = [
+        dataclasses.replace(SMALL, in_channels=n_channels(kind, layout_name=SMALL.layout, dims=dims)) for kind in kinds
+    ]
     model = Streams.of([STGCN(config) for config in configs], kinds=kinds, weights=weights)
     for network in model.networks:
         torch.nn.init.normal_(network.head.weight)

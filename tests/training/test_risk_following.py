@@ -10,7 +10,7 @@ import pytest
 
 from har.clips import Clip
 from har.training.risk import cut_risk_windows, follow
-from har.training.risk.streams import read_recordings
+from har.training.risk.streams import read_in_processes
 from tests.training.test_risk import FALL_S, GROUND_S, clips_of, day_of, fall_of
 
 
@@ -74,26 +74,36 @@ def test_recordings_are_learnt_from_beside_the_clips_and_say_so() -> None:
     assert not any(stream.recorded for stream in alone.streams)
 
 
-def test_several_processes_read_recordings_as_one_does_in_their_order() -> None:
+@pytest.fixture
+def _no_reading_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("har.training.risk.streams._READ_HERE_FRAMES", 100)
+
+
+@pytest.mark.usefixtures("_no_reading_here")
+def test_several_processes_read_clips_and_recordings_as_one_does_in_their_order() -> None:
     recordings = [replace(clip, id=f"room{n}") for n, clip in enumerate([*day_of("A"), *day_of("B"), fall_of("C")])]
+    clips = [fall_of("D"), *day_of("D")]
     told: list[float] = []
 
-    alone = list(read_recordings(recordings))
-    shared = list(read_recordings(iter(recordings), jobs=2, tell=told.append))
+    alone = list(read_in_processes(clips, recordings))
+    shared = list(read_in_processes(clips, iter(recordings), jobs=2, tell=told.append))
 
     assert [stream.clip.id for stream in shared] == [stream.clip.id for stream in alone]
-    assert len(alone) == len(recordings)
-    assert all(stream.recorded for stream in shared)
+    assert len(alone) == len(clips) + len(recordings)
+    assert [stream.recorded for stream in shared] == [False] * len(clips) + [True] * len(recordings)
     for one, other in zip(alone, shared, strict=True):
         assert [reading.time_s for reading in one.readings] == [reading.time_s for reading in other.readings]
         assert str(one.readings[-1]) == str(other.readings[-1])
     assert told == pytest.approx(np.cumsum([clip.duration_s / 3600 for clip in recordings]))
 
 
+@pytest.mark.usefixtures("_no_reading_here")
 def test_processes_that_read_recordings_are_gone_when_nobody_asks_for_more() -> None:
-    streams = read_recordings([*day_of("A"), *day_of("B")], jobs=2)
+    streams = read_in_processes([], [*day_of("A"), *day_of("B"), *day_of("C")], jobs=2)
 
-    next(streams)
+    for _ in range(4):
+        next(streams)
+    assert len(multiprocessing.active_children()) == 2
     streams.close()
 
     assert multiprocessing.active_children() == []

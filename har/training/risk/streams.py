@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from multiprocessing import get_context
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +26,10 @@ EVERY_S = 0.2
 """How often the service looks at a person."""
 _MIN_POSES = 10
 _EDGE_SHARE = 0.02
-_WAITING_EACH = 2
-"""Recordings that wait for each process: they need not all be in memory at once."""
+_READ_HERE_FRAMES = 20_000
+"""So much is read before other processes are started: they take some seconds each to begin."""
+_WAITING_EACH = 4
+"""Clips that wait for each process: they need not all be in memory at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,43 +103,66 @@ def subject_of(clip: Clip) -> str:
     return clip.subject or clip.id
 
 
-def read_recordings(
-    recordings: Iterable[Clip], *, jobs: int = 1, tell: Callable[[float], None] = lambda hours: None
+def read_in_processes(
+    clips: Sequence[Clip],
+    recordings: Iterable[Clip],
+    *,
+    jobs: int = 1,
+    tell: Callable[[float], None] = lambda hours: None,
 ) -> Iterator[Stream]:
-    """Follow people through long recordings, and read everybody who is followed.
+    """Read everybody in clips, and everybody who is followed through long recordings.
 
     Args:
+        clips: see `read_streams`.
         recordings: (T, M, 17, 3) each, in pixels; who is who in them is not used.
         jobs: processes at once; with 1 all is done in this one.
-        tell: called with the hours read so far.
+        tell: called with the hours of recordings read so far.
 
     Yields:
-        Streams in the order of the recordings, whatever the number of processes.
+        Streams in the order of the clips and the recordings, whatever the number of processes; their subjects are not
+        numbered.
     """
     hours = 0.0
-    for clip, streams in _read_in_order(recordings, jobs=jobs):
+    work = chain(((clip, _read_clip) for clip in clips), ((clip, _read_recording) for clip in recordings))
+    for clip, read, streams in _in_order(work, jobs=jobs):
         yield from streams
-        hours += clip.duration_s / 3600.0
-        tell(hours)
+        if read is _read_recording:
+            hours += clip.duration_s / 3600.0
+            tell(hours)
 
 
-def _read_in_order(recordings: Iterable[Clip], *, jobs: int) -> Iterator[tuple[Clip, list[Stream]]]:
-    if jobs == 1:
-        for clip in recordings:
-            yield clip, _read_recording(clip)
-        return
+_Read: TypeAlias = Callable[[Clip], list[Stream]]
+
+
+def _in_order(work: Iterable[tuple[Clip, _Read]], *, jobs: int) -> Iterator[tuple[Clip, _Read, list[Stream]]]:
+    n_frames = 0
+    work = iter(work)
+    while jobs == 1 or n_frames < _READ_HERE_FRAMES:
+        found = next(work, None)
+        if found is None:
+            return
+        clip, read = found
+        yield clip, read, read(clip)
+        n_frames += len(clip.time_s)
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
-    waiting: deque[tuple[Clip, Future[list[Stream]]]] = deque()
+    waiting: deque[tuple[Clip, _Read, Future[list[Stream]]]] = deque()
     try:
-        for clip in recordings:
-            waiting.append((clip, pool.submit(_read_recording, clip)))
+        for clip, read in work:
+            waiting.append((clip, read, pool.submit(read, clip)))
             if len(waiting) > jobs * _WAITING_EACH:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for first, future in waiting:
-            yield first, future.result()
+                yield _result(waiting.popleft())
+        yield from map(_result, waiting)
     finally:
         pool.shutdown(cancel_futures=True)  # waits, so that their time is counted
+
+
+def _result(asked: tuple[Clip, _Read, Future[list[Stream]]]) -> tuple[Clip, _Read, list[Stream]]:
+    clip, read, future = asked
+    return clip, read, future.result()
+
+
+def _read_clip(clip: Clip) -> list[Stream]:
+    return read_streams([clip])
 
 
 def _read_recording(clip: Clip) -> list[Stream]:

@@ -15,8 +15,7 @@ from har.training.risk.streams import (
     known_rows,
     look_times,
     picture_size,
-    read_recordings,
-    read_streams,
+    read_in_processes,
     seen_frames,
     subject_of,
     trace_person,
@@ -90,14 +89,14 @@ def cut_risk_windows(
     Args:
         clips: short, of one person or of people who are told apart.
         recordings: long ones of life, and of falls in it; people are followed through them by the tracker.
-        jobs: processes that read recordings.
+        jobs: processes that read them.
         tell: called with the hours of recordings read so far.
 
     Returns:
         None if there are not falls and other windows of at least two people each.
     """
     rows: list[tuple[Array, bool, str, int, str]] = []
-    streams = [*read_streams(clips), *read_recordings(recordings, jobs=jobs, tell=tell)]
+    streams = list(read_in_processes(clips, recordings, jobs=jobs, tell=tell))
     first_fall = _first_falls(streams)
     for stream in streams:
         for end_s, row in _rows_of(stream):

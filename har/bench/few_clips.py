@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
+import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from har.bench.public_sets import Row, append_row, load_set, read_rows
 from har.clips import Clip
-from har.models.bundle import Bundle
+from har.models.bundle import Bundle, load_bundle
+from har.models.shipped import find_bundle
 from har.training.dataset import labels_of
 from har.training.evaluate import evaluate
 from har.training.job import Machinery
-from har.training.recipe import Recipe
+from har.training.recipe import RECIPES, Recipe
 from har.training.splits import split_clips
 from har.training.train import train
 
@@ -45,8 +47,9 @@ def learning_curve(
     n_per_label: Sequence[int] = N_PER_LABEL,
     seeds: Sequence[int] = (0, 1, 2),
     machinery: Machinery | None = None,
-    tell: Callable[[dict[str, Any]], None] = lambda row: None,
-) -> list[dict[str, Any]]:
+    known: Iterable[Row] = (),
+    tell: Callable[[Row], None] = lambda row: None,
+) -> list[Row]:
     """Train on ever more clips of the left side of a split, and judge each model by all of the right side.
 
     Args:
@@ -56,7 +59,8 @@ def learning_curve(
         n_per_label: clips of each label; where there are fewer, all there are, and larger numbers are left out.
         seeds: each draws clips of its own and trains with it; the 5 clips of a seed are among its 10.
         machinery: device, threads and so on.
-        tell: called with each row when it is known.
+        known: rows of an earlier call, which are not measured again.
+        tell: called with each new row.
 
     Returns:
         A row for each way, number and seed: "way", "n_per_label", "seed", "n_clips" learnt from and chosen by, "n"
@@ -66,15 +70,78 @@ def learning_curve(
         ConfigError, ClipError, TrainingError: as `train` and `evaluate`.
     """
     learn, judged = split_clips(clips, split)
+    done = {(row["way"], row["n_per_label"], row["seed"]): row for row in known}
     rows = []
     for seed in seeds:
         for number, chosen in draw_clips(learn, n_per_label=n_per_label, seed=seed):
             for way in ways:
-                row = {"way": way.name, "n_per_label": number, "seed": seed, "n_clips": len(chosen)}
-                row |= _row(chosen, judged, way, seed=seed, machinery=machinery)
-                tell(row)
-                rows.append(row)
+                key = (way.name, number, seed)
+                if key not in done:
+                    head = {"way": way.name, "n_per_label": number, "seed": seed, "n_clips": len(chosen)}
+                    done[key] = head | _row(chosen, judged, way, seed=seed, machinery=machinery)
+                    tell(done[key])
+                rows.append(done[key])
     return rows
+
+
+def bench_few_clips(
+    *,
+    data: Path,
+    work: Path,
+    model: str | None = None,
+    n_seeds: int = 3,
+    machinery: Machinery | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Row]:
+    """Measure on KARD, by people never seen, what beginning with a bundle is worth to somebody with few clips.
+
+    Args:
+        data: folder of the public sets.
+        work: folder of the table and the imported set; a run that was broken off goes on there.
+        model: name or path of the bundle to begin with; None for the shipped one.
+        n_seeds: seeds a number of clips.
+        machinery: device, threads and so on.
+        say: told each row.
+
+    Returns:
+        The rows of `learning_curve`, and "from" in each: the bundle.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    parent = find_bundle(model)
+    model_id = load_bundle(parent).model_id
+    table = work / "few-clips.jsonl"
+    ways = [
+        Way("recipe stream, from nothing", RECIPES["stream"]),
+        Way(f"recipe stream, from {parent.name}", start_from=parent),
+        Way("recipe clip, from nothing", RECIPES["clip"]),
+    ]
+
+    def tell(row: Row) -> None:
+        append_row(table, row | {"from": model_id})
+        say(f"{row['way']}, {row['n_per_label']} clips a label, seed {row['seed']}: {row['top1']:.1%}")
+
+    return learning_curve(
+        load_set("kard", data=data, work=work),
+        split="subject:1-5/6-10",
+        ways=ways,
+        seeds=range(n_seeds),
+        machinery=machinery,
+        known=[row for row in read_rows(table) if row["from"] == model_id],
+        tell=tell,
+    )
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Write the curves for people: mean accuracy over the seeds, least and greatest behind it, in percent."""
+    numbers = sorted({row["n_per_label"] for row in rows})
+    lines = [f"{'clips a label':32}" + "".join(f"{number:>20}" for number in numbers)]
+    for way in dict.fromkeys(row["way"] for row in rows):
+        cells = []
+        for number in numbers:
+            top1 = [row["top1"] for row in rows if row["way"] == way and row["n_per_label"] == number]
+            cells.append(f"{statistics.mean(top1):.1%} ({min(top1):.1%}-{max(top1):.1%})" if top1 else "-")
+        lines.append(f"{way:32}" + "".join(f"{cell:>20}" for cell in cells))
+    return "\n".join(lines)
 
 
 def draw_clips(clips: Sequence[Clip], *, n_per_label: Sequence[int], seed: int) -> Iterator[tuple[int, list[Clip]]]:
@@ -99,9 +166,7 @@ def draw_clips(clips: Sequence[Clip], *, n_per_label: Sequence[int], seed: int) 
         n_before = len(ids)
 
 
-def _row(
-    learn: Sequence[Clip], judged: Sequence[Clip], way: Way, *, seed: int, machinery: Machinery | None
-) -> dict[str, Any]:
+def _row(learn: Sequence[Clip], judged: Sequence[Clip], way: Way, *, seed: int, machinery: Machinery | None) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         bundle: Bundle = train(
             learn,
