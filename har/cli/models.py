@@ -116,6 +116,24 @@ def verify(
         )
 
 
+@app.command("pack", epilog="Example: har models pack bundles/mine mine.zip")
+def pack(
+    bundle: Annotated[str, typer.Argument(help="A bundle: folder, or the name of a shipped one.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write; must not exist.")],
+    json: JsonFile = None,
+) -> None:
+    """Verify a bundle and write it as one file, to be copied elsewhere; it is used as it is."""
+    from har.models.shipped import find_bundle
+
+    path = find_bundle(bundle)
+    from har.models.bundle import pack_bundle  # imports torch: only when there is something to pack
+
+    pack_bundle(path, target)
+    write_json({"bundle": str(path), "file": str(target), "bytes": target.stat().st_size}, file=json)
+    if wants_text(json):
+        typer.echo(f"wrote {target}, {target.stat().st_size / 1e6:.1f} MB; use it with: har run --model {target}")
+
+
 def _danger_text(loaded: Bundle) -> str:
     """Tell from which probabilities danger is suspected and confirmed."""
     from har.models.risk import NO_RISK_PART

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -67,47 +66,3 @@ def as_batch(packed: Packed, labels: IntArray | None = None) -> Batch:
         for number, (n, end) in enumerate(zip(people, ends, strict=True))
     ]
     return Batch.from_data_list(graphs)
-
-
-@dataclass(slots=True)
-class PackingCount:
-    """How many frames were computed, and how many for nothing.
-
-    Attributes:
-        n_windows: windows drawn.
-        n_people: people in them.
-        real: frames of people within their clips.
-        filled: frames before the beginning of clips, computed to fill a batch up.
-        dense: what one array of windows of the greatest length, with room for the greatest number of people, has.
-    """
-
-    n_windows: int = 0
-    n_people: int = 0
-    real: int = 0
-    filled: int = 0
-    dense: int = 0
-
-    def add(self, packed: Packed, *, n_frames: int, persons: int) -> None:
-        """Count the windows of a batch.
-
-        Args:
-            packed: the batch.
-            n_frames: frames of the longest windows.
-            persons: most people of a window.
-        """
-        real = int(packed.n_known.sum())
-        self.n_windows += packed.n_windows
-        self.n_people += len(packed.joints)
-        self.real += real
-        self.filled += len(packed.joints) * packed.joints.shape[1] - real
-        self.dense += packed.n_windows * n_frames * persons
-
-    @property
-    def filled_share(self) -> float:
-        """Share of the frames computed that were computed for nothing."""
-        return self.filled / max(self.real + self.filled, 1)
-
-    @property
-    def saved_share(self) -> float:
-        """Share of a dense array's frames that were not computed at all."""
-        return 1 - (self.real + self.filled) / self.dense if self.dense else 0.0

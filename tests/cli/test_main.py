@@ -23,9 +23,9 @@ HAR = Path(sys.executable).parent / "har"
 # Every command of this version; one that is added or taken away must be told here and in DESIGN, section 9.
 COMMANDS = (
     ["run", "watch", "extract", "import", "train", "evaluate", "replay", "doctor", "clips show"]
-    + [f"models {name}" for name in ("list", "pull", "show", "verify")]
+    + [f"models {name}" for name in ("list", "pack", "pull", "show", "verify")]
     + [f"synth {name}" for name in ("clips", "life", "scenes", "video")]
-    + [f"bench {name}" for name in ("falls", "life", "pipeline", "risk", "train")]
+    + [f"bench {name}" for name in ("falls", "few-clips", "life", "pipeline", "risk", "train")]
     + [f"config {name}" for name in ("init", "check", "schema")]
 )
 
@@ -95,6 +95,7 @@ def test_har_alone_shows_the_help_and_version_the_version() -> None:
         (["config", "check", "nowhere.toml"], "har config init"),
         (["clips", "show", "nowhere"], "nowhere"),
         (["models", "verify", "nowhere"], "nowhere"),
+        (["models", "pack", "care-1", "nowhere/care-1.zip"], "nowhere/care-1.zip"),
         (["watch", "--broker", "http://broker"], "mqtt://"),
     ],
 )
@@ -104,6 +105,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments: list[str], told: str, 
     assert done.returncode == 2
     assert told in one_line(done)
     assert done.stdout == ""
+
+
+def test_a_packed_bundle_is_one_file_that_verifies(tmp_path: Path) -> None:
+    packed = har("models", "pack", "care-1", "one.zip", "--json", "-", cwd=tmp_path)
+    verified = har("models", "verify", "one.zip", cwd=tmp_path)
+
+    assert packed.returncode == verified.returncode == 0
+    assert json.loads(packed.stdout)["bytes"] == (tmp_path / "one.zip").stat().st_size
+    assert verified.stdout.startswith("care-1@")
 
 
 def test_debug_shows_the_traceback_wherever_it_stands() -> None:

@@ -6,14 +6,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from har.clips import Clip
 from har.training.dataset import WindowSet, cut_windows
-from har.training.packing import PackingCount, as_batch, plan_batches
+from har.training.packing import as_batch, plan_batches
 from har.training.recipe import RECIPES, Recipe
 from tests.training.builders import clip_set, moving_clip
 
@@ -95,25 +94,21 @@ def test_a_batch_is_a_graph_a_window_with_a_node_for_each_person() -> None:
     assert batch.get_example(1).x.shape == (2, 32, 17, 3)
 
 
-def test_frames_computed_for_nothing_and_frames_saved_are_counted() -> None:
+def test_the_frames_before_a_short_clip_and_the_people_who_are_not_there_are_told() -> None:
     windows = cut_windows(
         [moving_clip("a", "walk", n_frames=6), with_second(moving_clip("b", "wave", n_frames=8))], TIMED, names=NAMES
     )
-    count = PackingCount()
 
-    count.add(windows.draw(np.arange(2)), n_frames=32, persons=2)
+    packed = windows.draw(np.arange(2))
 
-    assert (count.n_windows, count.n_people) == (2, 3)
-    assert (count.real, count.filled, count.dense) == (6 + 2 * 8, 2, 2 * 32 * 2)
-    assert count.filled_share == pytest.approx(2 / 24)
-    assert count.saved_share == pytest.approx(1 - 24 / 128)
+    assert packed.joints.shape[:2] == (3, 8)
+    assert packed.n_known.tolist() == [6, 8, 8]
 
 
 def test_one_person_in_every_clip_costs_one_person() -> None:
     windows = cut_windows(clip_set(), RECIPES["clip"], names=NAMES)
-    count = PackingCount()
 
-    count.add(windows.draw(np.arange(len(windows))), n_frames=32, persons=2)
+    packed = windows.draw(np.arange(len(windows)))
 
-    assert count.saved_share == pytest.approx(0.5)
-    assert count.filled == 0
+    assert packed.joints.shape[:2] == (len(windows), 32)
+    assert (packed.n_known == 32).all()
