@@ -6,7 +6,7 @@ danger classifier and no guards, a clip of people who come and go gave about a h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -301,3 +301,29 @@ def iou(a: Box, b: Box) -> float:
 
 def _overlap(a: Sighting, b: Sighting) -> float:
     return max(oks(a.pose, b.pose), iou(a.box, b.box))
+
+
+@dataclass(slots=True)
+class Followed:
+    """One person of a recording.
+
+    Attributes:
+        sightings: by the number of the frame, in order.
+        confirmed: the track counted as a person.
+    """
+
+    sightings: dict[int, Sighting]
+    confirmed: bool = False
+
+
+def follow(frames: Iterable[PoseFrame]) -> list[Followed]:
+    """Follow everybody through a whole recording, as the service would; one for each track, in the order they began."""
+    tracker, people = Tracker(), dict[int, Followed]()
+    for number, frame in enumerate(frames):
+        tracker.update(frame)
+        for track in tracker.tracks:
+            person = people.setdefault(track.person, Followed({}))
+            person.confirmed |= track.confirmed
+            if track.last.time_s == frame.time_s:
+                person.sightings[number] = track.last
+    return list(people.values())

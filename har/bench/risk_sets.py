@@ -10,8 +10,8 @@ import numpy as np
 
 from har.bench.recordings import PoseSettings, video_frames
 from har.clips import Clip
-from har.records import Pose, PoseFrame
-from har.track import Tracker
+from har.records import PoseFrame
+from har.track import follow
 from har.training.truth import TruthRow, read_truth
 
 LE2I_FILE = Path("le2i_md4fd") / "le2i_md4fd.npz"
@@ -31,19 +31,13 @@ def upfall_clips(data: Path) -> list[Clip]:
 
 def _as_clip(row: TruthRow, frames: Sequence[PoseFrame]) -> Clip | None:
     """Follow everybody as the service does; each track is a person."""
-    tracker, people = Tracker(), dict[int, dict[int, Pose]]()
-    for number, frame in enumerate(frames):
-        tracker.update(frame)
-        for track in tracker.tracks:
-            if track.last.time_s == frame.time_s:
-                people.setdefault(track.person, {})[number] = track.last.pose
-    kept = [poses for poses in people.values() if len(poses) >= _MIN_POSES]
+    kept = [person.sightings for person in follow(frames) if len(person.sightings) >= _MIN_POSES]
     if not kept:
         return None
     joints = np.full((len(frames), len(kept), 17, 3), np.nan, dtype=np.float32)
-    for m, poses in enumerate(kept):
-        for number, pose in poses.items():
-            joints[number, m, :, :2], joints[number, m, :, 2] = pose.xy, pose.score
+    for m, sightings in enumerate(kept):
+        for number, sighting in sightings.items():
+            joints[number, m, :, :2], joints[number, m, :, 2] = sighting.pose.xy, sighting.pose.score
     name = Path(row.source).stem
     spans = ((row.start_s, row.ground_s, "fall"),) if row.is_fall and math.isfinite(row.ground_s) else ()
     time_s = np.array([frame.source_time_s for frame in frames], dtype=np.float64)

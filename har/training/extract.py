@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,9 @@ import numpy as np
 from har.clips import Clip
 from har.errors import ClipError
 from har.pose import open_estimator
-from har.records import Pose, PoseFrame
+from har.records import Frame, PoseFrame
 from har.sources import open_source
-from har.track import Tracker
+from har.track import Sighting, follow
 
 Tell = Callable[[str, float], None]
 """Called with the video's name and the seconds of it that are done."""
@@ -134,29 +134,30 @@ def _rows_of(video: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:
 
 def _extract_video(video: Path, *, origin: Origin, pose: str, max_people: int, tell: Tell) -> Clip | None:
     """Follow everybody through one video; None if nobody was seen."""
-    tracker, times, people = Tracker(), list[float](), dict[int, dict[int, Pose]]()
-    width_px = height_px = 0
+    times: list[float] = []
+    size = (0, 0)
     estimator = open_estimator(pose, max_people=max_people)
+
+    def look(frames: Iterable[Frame]) -> Iterator[PoseFrame]:
+        nonlocal size
+        for frame in frames:
+            size = (frame.image.shape[1], frame.image.shape[0])
+            times.append(frame.source_time_s)
+            yield PoseFrame(frame.camera, frame.time_s, frame.source_time_s, *size, estimator.estimate(frame))
+            tell(video.name, frame.source_time_s)
+
     try:
         with open_source(str(video), camera="extract", paced=False) as source:
-            for number, frame in enumerate(source.frames()):
-                height_px, width_px = frame.image.shape[:2]
-                times.append(frame.source_time_s)
-                poses = estimator.estimate(frame)
-                tracker.update(PoseFrame(frame.camera, frame.time_s, frame.source_time_s, width_px, height_px, poses))
-                for track in tracker.tracks:
-                    if track.last.time_s == frame.time_s:
-                        people.setdefault(track.person, {})[number] = track.last.pose
-                tell(video.name, frame.source_time_s)
+            people = follow(look(source.frames()))
     finally:
         estimator.close()
-    slots = _slots([frames for frames in people.values() if len(frames) >= _MIN_POSES])
+    slots = _slots([person.sightings for person in people if len(person.sightings) >= _MIN_POSES])
     if not slots:
         return None
     joints = np.full((len(times), len(slots), 17, 3), np.nan, dtype=np.float32)
-    for m, frames in enumerate(slots):
-        for number, found in frames.items():
-            joints[number, m, :, :2], joints[number, m, :, 2] = found.xy, found.score
+    for m, sightings in enumerate(slots):
+        for number, found in sightings.items():
+            joints[number, m, :, :2], joints[number, m, :, 2] = found.pose.xy, found.pose.score
     name = "-".join(video.absolute().with_suffix("").parts[-3:])
     rate_hz = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 1.0
     return Clip(
@@ -168,14 +169,14 @@ def _extract_video(video: Path, *, origin: Origin, pose: str, max_people: int, t
         source=origin.source,
         licence=origin.licence,
         consent=origin.consent,
-        width_px=width_px,
-        height_px=height_px,
+        width_px=size[0],
+        height_px=size[1],
     )
 
 
-def _slots(people: Sequence[dict[int, Pose]]) -> list[dict[int, Pose]]:
+def _slots(people: Sequence[dict[int, Sighting]]) -> list[dict[int, Sighting]]:
     """Put people who were never seen at once into one slot, those seen longest first: mostly one person found again."""
-    slots: list[dict[int, Pose]] = []
+    slots: list[dict[int, Sighting]] = []
     for frames in sorted(people, key=len, reverse=True):
         for slot in slots:
             if not slot.keys() & frames.keys():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from har.clips import Clip
-from har.training.risk import cut_risk_windows, follow
+from har.training.risk import cut_risk_windows, follow_clips
 from har.training.risk.streams import read_in_processes
 from tests.training.test_risk import FALL_S, GROUND_S, clips_of, day_of, fall_of
 
@@ -30,7 +30,7 @@ def test_each_person_is_followed_whatever_slot_their_poses_stand_in() -> None:
     swapped[10:40] = swapped[10:40, ::-1]
 
     for joints in (room.joints, swapped):
-        followed = list(follow([replace(room, joints=joints)]))
+        followed = list(follow_clips([replace(room, joints=joints)]))
 
         assert [clip.id for clip in followed] == ["room#0", "room#1"]
         middles = sorted(float(np.nanmean(clip.joints[..., 0])) for clip in followed)
@@ -44,7 +44,7 @@ def test_somebody_away_for_long_comes_back_as_somebody_else_and_is_watched_a_whi
     gone = walking.joints.copy()
     gone[20:65] = [np.nan, np.nan, 0.0]
 
-    followed = list(follow([replace(walking, joints=gone)]))
+    followed = list(follow_clips([replace(walking, joints=gone)]))
 
     assert [len(clip.time_s) for clip in followed] == [75, 10]
     assert np.isnan(followed[0].joints[20:, ..., 0]).all()
@@ -57,7 +57,7 @@ def test_of_a_recording_of_a_fall_only_the_one_who_falls_is_given() -> None:
     beside[..., 0] += 230
     room = replace(fall, id="room", joints=np.concatenate([beside, fall.joints], axis=1))
 
-    (faller,) = follow([room])
+    (faller,) = follow_clips([room])
 
     assert float(np.nanmean(faller.joints[..., 0])) == pytest.approx(float(np.nanmean(fall.joints[..., 0])), abs=3)
     assert (FALL_S, GROUND_S, "fall") in faller.spans

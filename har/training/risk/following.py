@@ -9,14 +9,14 @@ import numpy as np
 
 from har.clips import Clip, Span
 from har.records import Pose, PoseFrame
-from har.track import Sighting, Tracker
+from har.track import Sighting, follow
 
 FALL_LABEL = "fall"
 WATCHED_AFTER_S = 8.0
 """Somebody lost from sight is still asked about for so long."""
 
 
-def follow(clips: Iterable[Clip]) -> Iterator[Clip]:
+def follow_clips(clips: Iterable[Clip]) -> Iterator[Clip]:
     """Give each confirmed track of recordings as a clip of one person, on the recording's clock.
 
     Of a recording of a fall only the one who comes down is given, since nothing says what is true of the others.
@@ -32,16 +32,7 @@ def follow(clips: Iterable[Clip]) -> Iterator[Clip]:
 
 def _tracks(clip: Clip) -> list[list[Sighting]]:
     """Follow everybody; give the sightings of each track that counted as a person."""
-    tracker = Tracker()
-    found: dict[int, list[Sighting]] = {}
-    counted: set[int] = set()
-    for frame in _frames(clip):
-        tracker.update(frame)
-        for track in tracker.tracks:
-            if track.last.time_s == frame.time_s:
-                found.setdefault(track.person, []).append(track.last)
-        counted.update(track.person for track in tracker.tracks if track.confirmed)
-    return [sightings for person, sightings in found.items() if person in counted]
+    return [list(person.sightings.values()) for person in follow(_frames(clip)) if person.confirmed]
 
 
 def _faller(tracks: Sequence[list[Sighting]], fall: Span) -> list[list[Sighting]]:

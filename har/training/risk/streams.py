@@ -18,7 +18,7 @@ from har.clips import Clip, Span
 from har.models.posture import read_posture, stance_before
 from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array, BodyTrace, body_features, trace_body
 from har.records import SEEN_SCORE, FloatArray, Posture, Stance
-from har.training.risk.following import FALL_LABEL, follow
+from har.training.risk.following import FALL_LABEL, follow_clips
 from har.windows import resample
 
 RATE_HZ = 15.0
@@ -166,7 +166,7 @@ def _read_clip(clip: Clip) -> list[Stream]:
 
 
 def _read_recording(clip: Clip) -> list[Stream]:
-    return [replace(stream, recorded=True) for track in follow([clip]) for stream in read_streams([track])]
+    return [replace(stream, recorded=True) for track in follow_clips([clip]) for stream in read_streams([track])]
 
 
 def _people(clip: Clip, *, falls: Sequence[Span]) -> list[tuple[int, list[Reading]]]:
