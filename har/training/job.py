@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,11 +92,16 @@ def data_digest(clips: Sequence[Clip]) -> str:
     """Give the sha256 of what clips hold: joints, times and labels."""
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda each: each.id):
-        facts = [clip.id, clip.label, clip.danger, clip.spans, clip.layout, clip.units, clip.up, clip.joints.shape]
-        digest.update(json.dumps(facts).encode())
-        digest.update(np.ascontiguousarray(clip.joints).tobytes())
-        digest.update(np.ascontiguousarray(clip.time_s).tobytes())
+        update_digest(digest, clip)
     return digest.hexdigest()
+
+
+def update_digest(digest: Any, clip: Clip) -> None:
+    """Add what a clip holds to a digest of `hashlib`."""
+    facts = [clip.id, clip.label, clip.danger, clip.spans, clip.layout, clip.units, clip.up, clip.joints.shape]
+    digest.update(json.dumps(facts).encode())
+    digest.update(np.ascontiguousarray(clip.joints).tobytes())
+    digest.update(np.ascontiguousarray(clip.time_s).tobytes())
 
 
 def held_out_by(data: Data) -> str:

@@ -19,13 +19,14 @@ from har.models.bundle_files import refuse_existing
 from har.models.inputs import n_channels
 from har.models.stgcn import STGCN, STGCNConfig
 from har.training.augment import mirror_shares, turn_limit
-from har.training.checkpoint import require_space
+from har.training.checkpoint import require_space, told
 from har.training.clip_checks import check_clips
 from har.training.conditions import Conditions, Fit, cpu_seconds
 from har.training.dataset import cut_windows, label_names
 from har.training.devices import choose_device
 from har.training.interrupts import heard_after_the_step
 from har.training.job import Data, Job, Machinery, count_windows, data_digest, held_out_by
+from har.training.kept_risk import Counted, keep_risk, read_risk
 from har.training.loop import fit
 from har.training.recipe import RECIPES, Recipe, choose_recipe
 from har.training.risk import fit_risk_part
@@ -90,9 +91,9 @@ def train(
         clips, Path(out_bundle), recipe, split=split, seed=seed, start_from=start_from, machinery=machinery
     )
     with joined(job.workers, job.device):
-        job.say("fitting the risk model; some minutes for a thousand clips or ten hours of recordings")
+        networks = _new_networks(job, data)
         risk = _fit_risk(job, data, recordings) if job.workers.is_first else None
-        fits = _train_networks(job, data)
+        fits = _train_networks(job, data, networks)
         cpu_s = sum(job.workers.gather(cpu_seconds() - job.cpu_began_s))
         if job.workers.is_first:
             name = name or bundle_name(job.out)
@@ -102,6 +103,13 @@ def train(
 
 
 def _fit_risk(job: Job, data: Data, recordings: Iterable[Clip]) -> RiskPart | None:
+    path, counted = job.checkpoints / "risk.safetensors", Counted(recordings)
+    if job.machinery.resume and path.exists():
+        job.say("the danger model is there; reading the recordings to see that they are the same")
+        for _ in counted:
+            pass
+        return read_risk(path, fingerprint=f"{_fingerprint(job, data)} {counted.digest}")
+    job.say("fitting the danger model: minutes for a thousand clips, half a minute for each hour of recordings")
     told_h = 0.0
 
     def tell(hours: float) -> None:
@@ -110,7 +118,12 @@ def _fit_risk(job: Job, data: Data, recordings: Iterable[Clip]) -> RiskPart | No
             told_h = hours
             job.say(f"read {hours:.0f} hours of recordings")
 
-    return fit_risk_part(data.clips, recordings, jobs=job.machinery.jobs, tell=tell)
+    risk = fit_risk_part(data.clips, counted, jobs=job.machinery.jobs, tell=tell)
+    try:
+        keep_risk(path, risk, fingerprint=f"{_fingerprint(job, data)} {counted.digest}")
+    except OSError as error:  # the bundle's own files will tell; this one is only for the case of a resumption
+        log.warning("danger model not kept for --resume: %s", told(error))
+    return risk
 
 
 def _prepare(
@@ -194,13 +207,18 @@ def _cut(labelled: list[Clip], recipe: Recipe, *, seed: int) -> Data:
     return Data(learn_clips, check_clips, learn, check, data_digest([*learn_clips, *check_clips]))
 
 
-def _train_networks(job: Job, data: Data) -> list[tuple[STGCN, Fit]]:
-    """Train one network after another, each for its share of the time that is left."""
+def _new_networks(job: Job, data: Data) -> list[STGCN]:
+    """Make the networks, and find out whether there is room for what becomes of them."""
     networks = [_new_network(job, data, number) for number in range(len(job.recipe.inputs))]
     n_bytes = sum(4 * each.numel() for network in networks for each in network.parameters())
     require_space(job.out.parent, COPIES_KEPT * n_bytes)
     if job.checkpoints.exists() and not job.machinery.resume:
         job.say("the state of an unfinished run is there; it will be overwritten, since --resume was not given")
+    return networks
+
+
+def _train_networks(job: Job, data: Data, networks: Sequence[STGCN]) -> list[tuple[STGCN, Fit]]:
+    """Train one network after another, each for its share of the time that is left."""
     fits = []
     with heard_after_the_step() as is_stopped:
         for number, network in enumerate(networks):
