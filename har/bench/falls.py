@@ -6,15 +6,17 @@ subject. All other videos are judged by the bundle itself, which has seen nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from har.bench.bounds_text import falls_text, rate_text
 from har.bench.machine import describe_machine, measure_yardstick
 from har.bench.recordings import PoseSettings, video_frames
 from har.bench.replay import Judge, replay_frames
-from har.clips import Clip, read_clips
+from har.clips import Clip, iterate_clips, read_clips
 from har.config import Config
 from har.errors import ConfigError
 from har.models.bundle import load_bundle
@@ -33,7 +35,7 @@ Say = Callable[[str], None]
 
 SETS = Path(__file__).resolve().parent.parent / "training" / "sets"
 N_SIMULATED, SIMULATED_SEED = 1600, 0
-LIFE_HOURS, N_SCENES, RECORDED_SEED = 16.0, 480, 1
+LIFE_HOURS, N_SCENES, RECORDED_SEED = 64.0, 1920, 1
 """The simulated clips and recordings of the shipped bundle's training; its card names them too."""
 # What people do all through a daily-living video of UP-Fall, by its activity; the set is never trained on.
 UPFALL_LABELS = {"A06": "walk", "A07": "stand", "A08": "sit", "A11": "lie"}
@@ -73,7 +75,7 @@ def bench_falls(
     if own is None:
         raise ConfigError(f"bundle {bundle.model_id} has no risk part. Use one trained on clips that tell of falls.")
     say("fitting one risk model for each person left out")
-    folds = _fit_folds(train_on, recordings) if any(_subject(row.source) for row in rows) else {}
+    folds = _fit_folds(train_on, recordings, say=say) if any(_subject(row.source) for row in rows) else {}
     verdicts = []
     for number, row in enumerate(rows, 1):
         subject = _subject(row.source)
@@ -101,20 +103,32 @@ def _truth(row: TruthRow) -> Truth:
     return truth if expected is None else Truth(truth.falls, ((0.0, row.end_s, expected),))
 
 
-def _fit_folds(train_on: Sequence[Path], recordings: Sequence[Path]) -> dict[str, RiskModel]:
+def _fit_folds(train_on: Sequence[Path], recordings: Sequence[Path], *, say: Say) -> dict[str, RiskModel]:
     """Fit a risk model for each GMDCSA24 subject on everybody else, the simulated people included."""
-    others: list[Clip] = [clip for folder in train_on for clip in read_clips(folder)]
-    recorded: list[Clip] = [clip for folder in recordings for clip in read_clips(folder)]
+    others: Iterable[Clip] = (clip for folder in train_on for clip in read_clips(folder))
+    recorded: Iterable[Clip] = (clip for folder in recordings for clip in iterate_clips(folder))
     if not train_on and not recordings:
-        others, recorded = list(simulate_clips(N_SIMULATED, seed=SIMULATED_SEED)), list(_simulate_recordings())
-    for clip in [*others, *recorded]:
+        others, recorded = simulate_clips(N_SIMULATED, seed=SIMULATED_SEED), _simulate_recordings()
+    clips = [*_without_upfall(others), *read_clips(SETS / "gmdcsa24")]
+    windows = cut_risk_windows(
+        clips,
+        _without_upfall(recorded),
+        jobs=psutil.cpu_count(logical=False) or 1,
+        tell=lambda hours: say(f"read {hours:.1f} h of recordings"),
+    )
+    assert windows is not None
+    models = {}
+    for subject in sorted({row.subject for row in read_labels(SETS / "gmdcsa24.csv") if row.subject}):
+        say(f"fitting the risk model without {subject}")
+        models[subject] = fit_risk(windows.without(subject)).model
+    return models
+
+
+def _without_upfall(clips: Iterable[Clip]) -> Iterator[Clip]:
+    for clip in clips:
         if "upfall" in f"{clip.id} {clip.source}".lower().replace("-", "").replace("_", "").replace(" ", ""):
             raise ConfigError(f"clip {clip.id!r} is of UP-Fall, which is measured on. Leave it out of --train-on.")
-    clips = [*others, *read_clips(SETS / "gmdcsa24")]
-    windows = cut_risk_windows(clips, recorded)
-    assert windows is not None
-    subjects = sorted({row.subject for row in read_labels(SETS / "gmdcsa24.csv") if row.subject})
-    return {subject: fit_risk(windows.without(subject)).model for subject in subjects}
+        yield clip
 
 
 def _simulate_recordings() -> Iterator[Clip]:

@@ -44,7 +44,7 @@ def test_up_fall_is_never_learnt_from(tmp_path: Path) -> None:
     write_clips(tmp_path / "set", [replace(moving_clip("c1", "walk"), source="UP-Fall Detection")])
 
     with pytest.raises(ConfigError, match="clip 'c1' is of UP-Fall, which is measured on"):
-        _fit_folds([tmp_path / "set"], [])
+        _fit_folds([tmp_path / "set"], [], say=lambda line: None)
 
 
 def test_only_people_of_gmdcsa24_are_left_out() -> None:

@@ -22,7 +22,7 @@ def test_no_danger_model_is_kept_as_such_and_another_run_does_not_get_it(tmp_pat
     keep_risk(tmp_path / "risk.safetensors", None, fingerprint="mine")
 
     assert read_risk(tmp_path / "risk.safetensors", fingerprint="mine") is None
-    with pytest.raises(ConfigError, match="another run|other clips"):
+    with pytest.raises(ConfigError, match="other clips"):
         read_risk(tmp_path / "risk.safetensors", fingerprint="theirs")
 
 
