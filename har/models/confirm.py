@@ -23,6 +23,8 @@ CONFIRM_TENSORS = ("split_feature", "split_value", "leaf_value", "base", "calibr
 CONFIRM_PREFIX = "confirm_"
 
 TREE_DEPTH = 5
+ROWS_PER_TREE = 20_000
+"""A tree is fitted on so many at most, drawn anew for each: more cost time and, among 600 trees, bring nothing."""
 _LEAF = -1.0
 
 
@@ -117,7 +119,7 @@ def fit_trees(
         learning_rate=learning_rate,
         max_depth=TREE_DEPTH,
         min_samples_leaf=rows_in_leaf,
-        subsample=0.3,
+        subsample=min(0.3, ROWS_PER_TREE / len(features)),
         max_features=0.5,
         random_state=0,
     ).fit(features, fell, sample_weight=weight)

@@ -13,7 +13,7 @@ from har.models.risk_features import FEATURES
 from har.training.card import _budget
 from har.training.risk import fit_risk_part
 from har.training.risk.budget import Tally, count, play
-from har.training.risk.components import choose_components
+from har.training.risk.components import MAX_ROWS, _thinned, choose_components
 from har.training.risk.fitting import _Trial, _within_budget
 from har.training.risk.pictures import draw_components
 from har.training.risk.streams import Stream, read_streams
@@ -131,3 +131,14 @@ def test_the_card_and_the_picture_tell_what_was_chosen_and_why() -> None:
     assert picture is not None
     assert "variance held" in picture
     assert draw_components({}) is None
+
+
+@pytest.mark.parametrize(("n_in_danger", "n_others"), [(300, 100_000), (30_000, 500_000), (50_000, 40)])
+def test_of_many_windows_some_of_both_kinds_are_looked_at(n_in_danger: int, n_others: int) -> None:
+    danger = np.arange(n_in_danger + n_others) < n_in_danger
+
+    rows = _thinned(danger)
+
+    assert len(rows) <= MAX_ROWS
+    assert danger[rows].sum() == pytest.approx(min(n_in_danger, MAX_ROWS / 2), rel=0.5)
+    assert (~danger[rows]).sum() == pytest.approx(min(n_others, MAX_ROWS - danger[rows].sum()), rel=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,8 @@ def choose_components(
         The number, and what each candidate was worth.
     """
     rows = _thinned(danger)
-    step = np.where(danger[rows], 1.0, (~danger).sum() / max((~danger[rows]).sum(), 1))
+    in_danger, others = (each.sum() / max(each[rows].sum(), 1) for each in (danger, ~danger))
+    step = np.where(danger[rows], in_danger, others)
     features, danger, subject, weight = features[rows], danger[rows], subject[rows], weight[rows] * step
     most = min(features.shape[1], len(features) - 1)
     numbers = sorted({min(number, most) for number in CANDIDATES})
@@ -72,10 +74,13 @@ def choose_components(
 
 
 def _thinned(danger: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
-    """Rows to look at, in order: all with danger and every n-th of the others."""
-    others = np.flatnonzero(~danger)
-    every = max(int(np.ceil(len(others) / max(MAX_ROWS - int(danger.sum()), 1))), 1)
-    return np.sort(np.concatenate([np.flatnonzero(danger), others[::every]]))
+    """Rows to look at, in order: with danger, half of `MAX_ROWS` at most, and others until they are so many."""
+    kept = _every_nth(np.flatnonzero(danger), at_most=MAX_ROWS // 2)
+    return np.sort(np.concatenate([kept, _every_nth(np.flatnonzero(~danger), at_most=MAX_ROWS - len(kept))]))
+
+
+def _every_nth(rows: npt.NDArray[np.intp], *, at_most: int) -> npt.NDArray[np.intp]:
+    return rows[:: max(math.ceil(len(rows) / at_most), 1)]
 
 
 def _fit_fold(
