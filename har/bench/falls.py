@@ -1,7 +1,8 @@
 """Falls found and false alarms on real video, on people that the model has not seen.
 
 Of GMDCSA24, which the shipped model has learnt from, each subject is judged by a risk model fitted without that
-subject. All other videos are judged by the bundle itself, which has seen nothing of them: UP-Fall is never learnt from.
+subject: one of those by which the fit itself judges people it has not seen. All other videos are judged by the bundle
+itself, which has seen nothing of them: UP-Fall is never learnt from.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _truth(row: TruthRow) -> Truth:
 
 
 def _fit_folds(train_on: Sequence[Path], recordings: Sequence[Path], *, say: Say) -> dict[str, RiskModel]:
-    """Fit a risk model for each GMDCSA24 subject on everybody else, the simulated people included."""
+    """Fit risk models without each GMDCSA24 subject, on people of all sets; thresholds are chosen on all of them."""
     others: Iterable[Clip] = (clip for folder in train_on for clip in read_clips(folder))
     recorded: Iterable[Clip] = (clip for folder in recordings for clip in iterate_clips(folder))
     if not train_on and not recordings:
@@ -117,11 +118,10 @@ def _fit_folds(train_on: Sequence[Path], recordings: Sequence[Path], *, say: Say
         tell=lambda hours: say(f"read {hours:.1f} h of recordings"),
     )
     assert windows is not None
-    models = {}
-    for subject in sorted({row.subject for row in read_labels(SETS / "gmdcsa24.csv") if row.subject}):
-        say(f"fitting the risk model without {subject}")
-        models[subject] = fit_risk(windows.without(subject)).model
-    return models
+    say("fitting risk models that each leave some people out")
+    fit = fit_risk(windows)
+    subjects = sorted({row.subject for row in read_labels(SETS / "gmdcsa24.csv") if row.subject})
+    return {subject: fit.without(windows.subjects.index(subject)) for subject in subjects}
 
 
 def _without_upfall(clips: Iterable[Clip]) -> Iterator[Clip]:

@@ -182,3 +182,20 @@ def test_the_same_clips_give_the_same_model() -> None:
     assert second is not None
     for name in RISK_TENSORS:
         np.testing.assert_array_equal(first.arrays[name], second.arrays[name])
+
+
+def test_the_model_without_somebody_has_its_thresholds_and_has_not_seen_them() -> None:
+    windows = cut_risk_windows(clips_of(4))
+    assert windows is not None
+    fit = fit_risk(windows)
+
+    judges = [fit.without(subject) for subject in range(len(windows.subjects))]
+
+    assert all(judge.threshold == fit.model.threshold for judge in judges)
+    assert any(not np.array_equal(judge.coef, fit.model.coef) for judge in judges)
+    for subject, judge in enumerate(judges):
+        expected = fit.suspicion.without(subject)
+        assert expected is not None
+        np.testing.assert_array_equal(judge.coef, expected.coef)
+    if fit.model.confirm is not None:
+        assert {judge.confirm.threshold for judge in judges if judge.confirm} == {fit.model.confirm.threshold}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from har.clips import Clip
 from har.models.bundle import RiskPart
+from har.models.confirm import ConfirmModel
 from har.models.confirm_features import CONFIRM_FEATURES, CONFIRM_WINDOW_S
 from har.models.risk import FoldedFit, RiskModel, fit_with_folds
 from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array
@@ -22,7 +23,7 @@ from har.training.risk.windows import RiskWindows, cut_risk_windows
 
 N_GOLDEN = 16
 PENALTY = 0.3
-_SUSPICIONS = (0.05, 0.1, 0.2, 0.35, 0.5)
+_SUSPICIONS = (0.05, 0.2, 0.5)
 """Thresholds of suspicion that are tried."""
 _CONFIRMATIONS = tuple(1 - 0.9 * 0.8**k for k in range(28))
 """Thresholds of confirmation that are tried: 0.1, 0.28, 0.42 and so on up to 0.998."""
@@ -42,6 +43,8 @@ class RiskFit:
         trials: what each number of components was worth.
         tally: the alert rule at the chosen thresholds, on people that the models had not seen.
         budget_met: that tally keeps to the budget of false alerts.
+        suspicion: the models that were fitted without part of the people.
+        confirmation: the confirming models likewise; None if there is none.
     """
 
     model: RiskModel
@@ -51,6 +54,16 @@ class RiskFit:
     trials: tuple[ComponentTrial, ...]
     tally: Tally
     budget_met: bool
+    suspicion: FoldedFit[RiskModel]
+    confirmation: FoldedFit[ConfirmModel] | None
+
+    def without(self, subject: int) -> RiskModel:
+        """Give the model as it was fitted without somebody (and others of the same fold), with the same thresholds."""
+        model = replace(self.suspicion.without(subject) or self.model, threshold=self.model.threshold)
+        if self.confirmation is None or self.model.confirm is None:
+            return model
+        confirm = self.confirmation.without(subject) or self.confirmation.model  # no moment of theirs was learnt from
+        return replace(model, confirm=replace(confirm, threshold=self.model.confirm.threshold))
 
 
 def fit_risk_part(
@@ -142,7 +155,12 @@ def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) ->
     known = np.nan_to_num(fit.unseen)
     best = np.array([known[windows.fall == fall].max() for fall in range(int(windows.fall.max()) + 1)])
     danger = [_unseen(stream, fit) for stream in windows.streams]
-    model, tally = _choose_thresholds(windows.streams, danger, fit.model, per_day=alerts_per_day)
+    moments = find_moments(windows.streams, danger, threshold=min(_SUSPICIONS))
+    confirmation = fit_confirmation(moments)
+    answers = None
+    if moments is not None and confirmation is not None:
+        answers = Confirmations(windows.streams, confirmation, moments)
+    model, tally = _choose_thresholds(windows.streams, danger, fit.model, answers, per_day=alerts_per_day)
     standard = (windows.features - model.mean) / model.scale
     kept = (standard - model.pca_mean) @ model.components.T
     return RiskFit(
@@ -153,6 +171,8 @@ def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) ->
         trials=trials,
         tally=tally,
         budget_met=tally.false_alerts_per_day <= alerts_per_day,
+        suspicion=fit,
+        confirmation=confirmation,
     )
 
 
@@ -181,11 +201,13 @@ class _Trial:
 
 
 def _choose_thresholds(
-    streams: Sequence[Stream], danger: Sequence[Array], model: RiskModel, *, per_day: float
+    streams: Sequence[Stream],
+    danger: Sequence[Array],
+    model: RiskModel,
+    answers: Confirmations | None,
+    *,
+    per_day: float,
 ) -> tuple[RiskModel, Tally]:
-    moments = find_moments(streams, danger, threshold=min(_SUSPICIONS))
-    confirm = fit_confirmation(moments)
-    answers = None if moments is None or confirm is None else Confirmations(streams, confirm, moments)
     recorded = any(stream.recorded for stream in streams)
     judged = [number for number, stream in enumerate(streams) if stream.recorded == recorded]
     trials = [
