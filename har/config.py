@@ -437,7 +437,7 @@ confirm_s = 2.5                             # 2 to 3 seconds down before an aler
 floor_after_s = 60                          # seconds lying on the floor that raise an alert by themselves; 0: never
 
 [model]
-# bundle = "bundles/care-3"                 # unset: the bundle that comes with har
+# bundle = "bundles/care-4"                 # unset: the bundle that comes with har
 
 # One table a camera. Its name stands in the topics: lower-case letters, digits, "-" and "_".
 [cameras.hall]
