@@ -454,7 +454,8 @@ def test_somebody_who_lies_at_the_edge_is_one_incident_though_the_pose_comes_and
 
 
 def test_who_lies_down_in_a_rest_zone_and_is_lost_under_the_blanket_gives_no_alert(risk: RiskModel) -> None:
-    bed = replace(at_threshold(risk), rest_zones=(((0.58, 0), (1, 0), (1, 1), (0.58, 1)),))
+    zones = (((0.58, 0.0), (1.0, 0.0), (1.0, 1.0), (0.58, 1.0)),)
+    bed = PipelineSettings(danger=DangerSettings(threshold=0.05), rest_zones=zones)  # suspicious of everything
     frames = frames_of(falling_body(fall_s=3.0, x_px=250.0), duration_s=16.0, hidden=[(4.0, 99.0)])
     pipeline = new_pipeline(risk, settings=bed)
 

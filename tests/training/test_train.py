@@ -241,9 +241,9 @@ def test_nobody_is_in_training_and_validation(tmp_path: Path) -> None:
 
 def test_the_bundle_loads_and_its_card_tells_where_it_comes_from(tmp_path: Path) -> None:
     clips = clip_set(n_subjects=6)
-    train(clips, out_bundle=tmp_path / "Care 3", recipe=TINY, command="har train clips --out care-4")
+    train(clips, out_bundle=tmp_path / "Care 4", recipe=TINY, command="har train clips --out care-4")
 
-    bundle = load_bundle(tmp_path / "Care 3")
+    bundle = load_bundle(tmp_path / "Care 4")
 
     assert bundle.name == "care-4"
     assert bundle.labels == ("stand", "walk", "wave")
