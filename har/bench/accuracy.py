@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from har.bench.joined import join_clips
-from har.bench.public_sets import Row, append_row, load_set, read_rows
+from har.bench.public_sets import Row, append_row, load_set, read_rows, recipe_text
 from har.errors import ConfigError
 from har.models.stgcn import STGCNConfig
 from har.training.evaluate import evaluate
@@ -168,7 +167,7 @@ def run_accuracy(
     done = {(row["figure"], row["seed"], row["recipe"]): row for row in read_rows(table)}
     rows = []
     for figure, seed in plan:
-        key = (figure.name, seed, _recipe_text(figure.recipe))
+        key = (figure.name, seed, recipe_text(figure.recipe))
         if key not in done:
             say(f"{figure.name}, seed {seed}: {figure.data}, split {figure.split}")
             given = replace(machinery or Machinery(), threads=threads, say=lambda line: None)
@@ -186,7 +185,7 @@ def _run(figure: Figure, seed: int, *, data: Path, work: Path, machinery: Machin
     learn, judged = split_clips(clips, figure.split, keep_twins=figure.keep_twins)
     if figure.joined:
         learn, judged = join_clips(learn), join_clips(judged)
-    recipe_key = hashlib.sha256(_recipe_text(figure.recipe).encode()).hexdigest()[:8]
+    recipe_key = hashlib.sha256(recipe_text(figure.recipe).encode()).hexdigest()[:8]
     out = work / f"{figure.name.replace(' ', '-')}-{seed}-{recipe_key}"
     shutil.rmtree(out, ignore_errors=True)  # it was written, but its row was not
     unfinished = (out.parent / f".{out.name}.training").exists()
@@ -198,7 +197,7 @@ def _run(figure: Figure, seed: int, *, data: Path, work: Path, machinery: Machin
     return {
         "figure": figure.name,
         "seed": seed,
-        "recipe": _recipe_text(figure.recipe),
+        "recipe": recipe_text(figure.recipe),
         "split": figure.split,
         "asked": figure.asked,
         "n_learn": len(learn),
@@ -210,12 +209,6 @@ def _run(figure: Figure, seed: int, *, data: Path, work: Path, machinery: Machin
         "wall_min": training["wall_min"],
         "threads": machinery.threads,
     }
-
-
-def _recipe_text(recipe: Recipe) -> str:
-    """Tell one recipe from another: a changed recipe makes rows of its own."""
-    standard = Recipe().as_dict()
-    return json.dumps({key: value for key, value in recipe.as_dict().items() if value != standard[key]}, sort_keys=True)
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from har.bench.public_sets import Row, append_row, load_set, read_rows
+from har.bench.public_sets import Row, append_row, load_set, read_rows, recipe_text
 from har.clips import Clip
 from har.models.bundle import Bundle, load_bundle
 from har.models.shipped import find_bundle
@@ -104,12 +104,13 @@ def bench_few_clips(
         say: told each row.
 
     Returns:
-        The rows of `learning_curve`, and "from" in each: the bundle.
+        The rows of `learning_curve`. In the table each also tells the bundle and the recipes: others make rows anew.
     """
     work.mkdir(parents=True, exist_ok=True)
     parent = find_bundle(model)
     model_id = load_bundle(parent).model_id
     table = work / "few-clips.jsonl"
+    head = {"from": model_id, "recipes": [recipe_text(RECIPES[name]) for name in ("stream", "clip")]}
     ways = [
         Way("recipe stream, from nothing", RECIPES["stream"]),
         Way(f"recipe stream, from {parent.name}", start_from=parent),
@@ -117,7 +118,7 @@ def bench_few_clips(
     ]
 
     def tell(row: Row) -> None:
-        append_row(table, row | {"from": model_id})
+        append_row(table, row | head)
         say(f"{row['way']}, {row['n_per_label']} clips a label, seed {row['seed']}: {row['top1']:.1%}")
 
     return learning_curve(
@@ -126,7 +127,7 @@ def bench_few_clips(
         ways=ways,
         seeds=range(n_seeds),
         machinery=machinery,
-        known=[row for row in read_rows(table) if row["from"] == model_id],
+        known=[row for row in read_rows(table) if head.items() <= row.items()],
         tell=tell,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from har.clips import Clip, read_clips
 from har.training.importers import ImportOptions, Ledger, import_set
+from har.training.recipe import Recipe
 
 Row = dict[str, Any]
 
@@ -37,3 +38,9 @@ def append_row(table: Path, row: Row) -> None:
         file.write(json.dumps(row) + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Tell one recipe from another: a changed recipe makes rows of its own."""
+    standard = Recipe().as_dict()
+    return json.dumps({key: value for key, value in recipe.as_dict().items() if value != standard[key]}, sort_keys=True)

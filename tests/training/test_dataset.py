@@ -265,6 +265,15 @@ def test_one_person_is_enough_for_a_recipe_that_says_so() -> None:
     assert windows.n_people().tolist() == [1]
 
 
+def test_stretched_windows_drawn_plainly_take_the_same_instants_each_time() -> None:
+    windows = cut_windows([moving_clip("a", "walk", n_frames=77)], Recipe(), names=NAMES)
+    index = np.array([0])
+
+    middles, again = (windows.draw(index).joints for _ in range(2))
+
+    np.testing.assert_array_equal(middles, again)
+
+
 def test_at_true_rate_a_short_clip_is_short_and_a_long_one_is_its_end() -> None:
     clips = [moving_clip(str(n), "walk", n_frames=n) for n in (7, 16, 90)]
     windows = cut_windows(clips, replace(Recipe(), length="rate"), names=NAMES)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from har.clips import Clip
+from har.errors import ShapeError
 from har.models.risk import RISK_TENSORS, RiskModel
 from har.models.risk_features import FEATURES
 from har.training.risk import EVERY_S, RiskWindows, cut_risk_windows, fit_risk, fit_risk_part
@@ -199,3 +200,5 @@ def test_the_model_without_somebody_has_its_thresholds_and_has_not_seen_them() -
         np.testing.assert_array_equal(judge.coef, expected.coef)
     if fit.model.confirm is not None:
         assert {judge.confirm.threshold for judge in judges if judge.confirm} == {fit.model.confirm.threshold}
+    with pytest.raises(ShapeError, match="without subject 99"):
+        fit.without(99)

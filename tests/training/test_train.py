@@ -129,7 +129,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, changes
     assert steps[0] > 1
     assert same_weights(whole, resumed)
     assert len(resumed.metrics["training"]["history"]) == recipe.epochs
-    assert resumed.metrics["training"]["cpu_min"] > 0.5 * whole.metrics["training"]["cpu_min"]  # both parts are told
+    assert resumed.metrics["training"]["cpu_min"] > 0.8 * whole.metrics["training"]["cpu_min"]  # both parts are told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
 
 

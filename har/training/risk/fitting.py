@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from har.clips import Clip
+from har.errors import ShapeError
 from har.models.bundle import RiskPart
 from har.models.confirm import ConfirmModel
 from har.models.confirm_features import CONFIRM_FEATURES, CONFIRM_WINDOW_S
@@ -58,8 +59,15 @@ class RiskFit:
     confirmation: FoldedFit[ConfirmModel] | None
 
     def without(self, subject: int) -> RiskModel:
-        """Give the model as it was fitted without somebody (and others of the same fold), with the same thresholds."""
-        model = replace(self.suspicion.without(subject) or self.model, threshold=self.model.threshold)
+        """Give the model as it was fitted without somebody (and others of the same fold), with the same thresholds.
+
+        Raises:
+            ShapeError: none could be fitted without them.
+        """
+        unseeing = self.suspicion.without(subject)
+        if unseeing is None:
+            raise ShapeError(f"no risk model could be fitted without subject {subject}.")
+        model = replace(unseeing, threshold=self.model.threshold)
         if self.confirmation is None or self.model.confirm is None:
             return model
         confirm = self.confirmation.without(subject) or self.confirmation.model  # no moment of theirs was learnt from
