@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import psutil
 import pytest
 import torch
 
+import har.training.running as running_module
+import har.training.train as train_module
 from har.clips import Clip
 from har.errors import BundleError, ClipError, ConfigError, TrainingError
 from har.models.bundle import Bundle, load_bundle
@@ -129,8 +132,33 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, changes
     assert steps[0] > 1
     assert same_weights(whole, resumed)
     assert len(resumed.metrics["training"]["history"]) == recipe.epochs
-    assert resumed.metrics["training"]["cpu_min"] > 0.8 * whole.metrics["training"]["cpu_min"]  # both parts are told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
+
+
+def test_the_cost_of_a_run_that_was_stopped_is_that_of_both_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    for module in (train_module, running_module):
+        monkeypatch.setattr(module, "cpu_seconds", lambda: clock[0])
+
+    def ticking(seconds: float, *, last: int) -> Callable[[Progress], None]:
+        def tell(progress: Progress) -> None:
+            clock[0] += seconds
+            if progress.step == last:
+                raise InterruptedRunError
+
+        return tell
+
+    clips, out = clip_set(n_subjects=5), tmp_path / "model"
+    with pytest.raises(InterruptedRunError):
+        train(clips, out_bundle=out, recipe=TINY, machinery=Machinery(report=ticking(1000, last=5)))
+    began = clock[0]
+    resumed = train(clips, out_bundle=out, recipe=TINY, machinery=Machinery(resume=True, report=ticking(1, last=-1)))
+
+    thousands, rest = divmod(round(resumed.metrics["training"]["cpu_min"] * 60), 1000)
+    assert 1 <= thousands < began / 1000  # up to what was kept of the first part
+    assert rest == clock[0] - began > 1
 
 
 KILLED = """
