@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from har.bench.bounds_text import falls_text, rate_text
-from har.bench.machine import describe_machine, measure_yardstick
+from har.bench.machine import describe_machine, measure_yardstick, physical_cores
 from har.bench.recordings import PoseSettings, video_frames
 from har.bench.replay import Judge, replay_frames
 from har.clips import Clip, iterate_clips, read_clips
@@ -114,7 +112,7 @@ def _fit_folds(train_on: Sequence[Path], recordings: Sequence[Path], *, say: Say
     windows = cut_risk_windows(
         clips,
         _without_upfall(recorded),
-        jobs=psutil.cpu_count(logical=False) or 1,
+        jobs=physical_cores(),
         tell=lambda hours: say(f"read {hours:.1f} h of recordings"),
     )
     assert windows is not None

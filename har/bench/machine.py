@@ -15,13 +15,18 @@ def describe_machine() -> dict[str, Any]:
     """Give processor, cores, memory, system and Python; nothing that names the machine or its user."""
     return {
         "processor": _processor(),
-        "cores": psutil.cpu_count(logical=False) or psutil.cpu_count(),
+        "cores": physical_cores(),
         "threads": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "load": round(psutil.getloadavg()[0], 2),
     }
+
+
+def physical_cores() -> int:
+    """Give how many processes can compute side by side without sharing a core."""
+    return psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
 
 
 def measure_yardstick(*, seconds: float = 1.0) -> float:

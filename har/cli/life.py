@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -12,7 +11,7 @@ from rich.progress import Progress as Bar
 
 from har.bench.life import LifePlan, default_table, run_life
 from har.bench.life_tables import add_up, as_text
-from har.bench.machine import describe_machine, measure_yardstick
+from har.bench.machine import describe_machine, measure_yardstick, physical_cores
 from har.cli.output import say, wants_text, write_json
 from har.errors import ConfigError
 from har.models.bundle import load_bundle
@@ -50,7 +49,7 @@ def run_bench_life(
         def tell(done_s: float, all_s: float) -> None:
             bar.update(task, total=all_s, completed=done_s, shown=f"{done_s / 3600:.1f} of {all_s / 3600:.1f} h")
 
-        rows = run_life(plan, table=table, jobs=jobs or psutil.cpu_count(logical=False) or 1, tell=tell)
+        rows = run_life(plan, table=table, jobs=jobs or physical_cores(), tell=tell)
     result = {
         "name": "life",
         "machine": describe_machine(),

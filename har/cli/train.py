@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
 import typer
 
+from har.bench.machine import physical_cores
 from har.cli.output import say, wants_text, write_json
 from har.clips import iterate_clips, read_clips
 from har.models.bundle import Bundle
@@ -71,7 +71,7 @@ def train(
                     device=device,
                     precision=precision,
                     threads=threads,
-                    jobs=jobs or psutil.cpu_count(logical=False) or 1,
+                    jobs=jobs or physical_cores(),
                     time_limit_min=time_limit_min,
                     resume=resume,
                     report=report,

@@ -161,7 +161,8 @@ def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) ->
         windows.features, windows.danger, windows.subject, n_components=n_components, c=PENALTY, weight=weight
     )
     known = np.nan_to_num(fit.unseen)
-    best = np.array([known[windows.fall == fall].max() for fall in range(int(windows.fall.max()) + 1)])
+    best = np.full(int(windows.fall.max()) + 1, -np.inf)  # (falls,) the most that any of its windows is given
+    np.maximum.at(best, windows.fall[windows.fall >= 0], known[windows.fall >= 0])
     danger = [_unseen(stream, fit) for stream in windows.streams]
     moments = find_moments(windows.streams, danger, threshold=min(_SUSPICIONS))
     confirmation = fit_confirmation(moments)
