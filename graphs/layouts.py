@@ -90,6 +90,20 @@ class Layout:
         return tuple(parents.get(joint, joint) for joint in range(self.n_joints))
 
     @cached_property
+    def ways(self) -> npt.NDArray[np.float32]:
+        """(V, V): 1 where the way from the root to a joint (row) goes along the bone of a joint (column), else 0.
+
+        Times the bones, each from parent to child, it gives the joints as seen from the root.
+        """
+        ways = np.zeros((self.n_joints, self.n_joints), dtype=np.float32)
+        for joint in range(self.n_joints):
+            on_the_way = joint
+            while on_the_way != self.root:
+                ways[joint, on_the_way] = 1
+                on_the_way = self.parents[on_the_way]
+        return ways
+
+    @cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """(left, right) joint indices of every pair of joints."""
         index = {name: position for position, name in enumerate(self.joints)}

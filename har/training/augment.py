@@ -54,6 +54,7 @@ def augment(
         share = torch.from_numpy(mirror_shares(recipe, habits)).to(share)[labels]
         turn = turn_limit(recipe, habits) / recipe.yaw_deg if recipe.yaw_deg else 1.0
     joints = _flip(joints, recipe, generator, owner, share)
+    joints = _other_people(joints, recipe, generator)
     joints = _turn_and_stretch(joints, recipe, generator, owner, n_windows, turn=turn)
     return _blur(joints, recipe, generator)
 
@@ -86,6 +87,36 @@ def _flip(joints: Tensor, recipe: Recipe, generator: torch.Generator, owner: Ten
     sign[0] = -1
     mirrored = joints[:, :, list(layout(recipe.layout).mirror_order)] * sign
     return torch.where(chosen[owner][:, None, None, None], mirrored, joints)
+
+
+def _other_people(joints: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Give each person longer and shorter bones, a bearing of their own, and larger or smaller movements."""
+    p, _, v, _ = joints.shape
+    dims, device, which = joints.shape[-1] - 1, joints.device, layout(recipe.layout)
+    place = joints[..., :-1]
+    if recipe.amplitude:
+        size = torch.exp(_normal((p, 1, 1, 1), generator, device) * recipe.amplitude)
+        mean = place.mean(dim=1, keepdim=True)
+        place = mean + (place - mean) * size
+    if recipe.bone_stretch or recipe.bone_turn_deg:
+        bones = place - place[:, :, list(which.parents)]  # (P, T, V, D)
+        length = _normal((p, v), generator, device) * recipe.bone_stretch
+        length = torch.exp((length + length[:, list(which.mirror_order)]) / 2**0.5)  # left and right alike
+        turn = _turns_about_any(_normal((p * v, 2 * dims - 3), generator, device) * math.radians(recipe.bone_turn_deg))
+        change = turn.reshape(p, v, dims, dims) * length[..., None, None]
+        bones = torch.einsum("pvde,ptve->ptvd", change, bones)
+        ways = torch.from_numpy(which.ways).to(device)
+        place = place[:, :, which.root, None] + torch.einsum("vw,ptwd->ptvd", ways, bones)
+    return torch.cat([place, joints[..., -1:]], dim=-1)
+
+
+def _turns_about_any(angles_rad: Tensor) -> Tensor:
+    """Give the matrices that turn by (N, 3) rotation vectors, (N, 3, 3), or in the plane by (N, 1), (N, 2, 2)."""
+    n, dims = len(angles_rad), 2 if angles_rad.shape[1] == 1 else 3
+    first, second = ([1], [0]) if dims == 2 else ([2, 0, 1], [1, 2, 0])
+    skew = angles_rad.new_zeros(n, dims, dims)
+    skew[:, first, second], skew[:, second, first] = angles_rad, -angles_rad
+    return torch.linalg.matrix_exp(skew)
 
 
 def _turn_and_stretch(

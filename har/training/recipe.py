@@ -79,6 +79,9 @@ class Recipe:
         as_seen: turn no farther than people stand in the clips, and mirror a label no more often than it is done with
             the other hand or foot there; see `har.training.habits`.
         scale: standard deviation of the logarithm of a stretch, alike in all directions.
+        bone_stretch: standard deviation of the logarithm of a stretch of each bone, left and right alike.
+        bone_turn_deg: standard deviation of a turn of each bone, the same throughout a window.
+        amplitude: standard deviation of the logarithm of a stretch of all movement about the mean pose.
         shear: standard deviation of the logarithm of a stretch of the horizontal against the vertical.
         noise: standard deviation of joint noise, in trunk lengths.
         score_fade: how much lower scores may be.
@@ -135,6 +138,9 @@ class Recipe:
     rotate_deg: float = 6.0
     as_seen: bool = False
     scale: float = 0.08
+    bone_stretch: float = 0.0
+    bone_turn_deg: float = 0.0
+    amplitude: float = 0.0
     shear: float = 0.08
     noise: float = 0.02
     score_fade: float = 0.1
@@ -225,18 +231,21 @@ RECIPES: dict[str, Recipe] = {
         label_smoothing=0.1,
         ema_decay=0.995,
         source_balance=0.0,
-        crop=(0.9, 1.0),
+        crop=(0.7, 1.0),
         frames_kept=(0.4, 1.0),
         yaw_deg=60.0,
         pitch_deg=30.0,
         as_seen=True,
         inputs=("joint+bone", "joint+bone+distance"),
         scale=0.1,
+        bone_stretch=0.1,
+        bone_turn_deg=8.0,
+        amplitude=0.2,
         shear=0.0,
-        noise=0.0,
+        noise=0.03,
         score_fade=0.0,
-        joint_drop=0.0,
-        part_drop=0.0,
+        joint_drop=0.1,
+        part_drop=0.15,
     ),
 }
 """What the service runs on, and what names trimmed clips best."""

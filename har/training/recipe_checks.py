@@ -28,7 +28,7 @@ _NOT_NEGATIVE = (
         "patience",
         "pool_last",
     ),
-    *("rotate_deg", "scale", "shear", "noise", "mixup"),
+    *("rotate_deg", "scale", "bone_stretch", "bone_turn_deg", "amplitude", "shear", "noise", "mixup"),
 )
 _LIMITS = {
     "validation_share": 0.5,

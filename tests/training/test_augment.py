@@ -139,6 +139,54 @@ def test_turns_of_bodies_with_depth_keep_the_length_of_every_bone_and_the_score(
     assert not torch.allclose(turned, joints, atol=0.1)
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_other_people_have_longer_or_shorter_bones_left_and_right_alike(deep: bool) -> None:
+    recipe = replace(DEEP if deep else STILL, bone_stretch=0.2, bone_turn_deg=10.0)
+    joints = deep_windows() if deep else windows()
+    which = layout(recipe.layout)
+
+    changed = augment(joints, recipe, chance())
+
+    torch.testing.assert_close(changed[:, :, which.root], joints[:, :, which.root])
+    assert torch.equal(changed[..., -1], joints[..., -1])
+    there = bones(joints, recipe.layout) > 0.05
+    stretch = bones(changed, recipe.layout) / bones(joints, recipe.layout).clamp_min(0.05)  # (P, T, V)
+    for person in range(len(joints)):
+        for left, right in which.pairs:
+            both = torch.cat([stretch[person, there[person, :, side], side] for side in (left, right)])
+            if len(both):
+                torch.testing.assert_close(both, both[:1].expand_as(both), atol=1e-3, rtol=1e-3)
+    assert 0.1 < float(stretch[there].log().std()) < 0.3
+
+
+def test_a_turned_bone_is_turned_by_about_the_angle_asked_for_and_alike_in_all_frames() -> None:
+    joints = deep_windows()
+
+    changed = augment(joints, replace(DEEP, bone_turn_deg=5.0), chance())
+
+    parents = list(layout("kinect20").parents)
+    before, after = (each[..., :-1] - each[:, :, parents, :-1] for each in (joints, changed))
+    cosine = torch.cosine_similarity(before, after, dim=-1)[:, :, [v for v, up in enumerate(parents) if up != v]]
+    angle = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
+    assert 4.0 < float(angle.square().mean().sqrt()) < 10.0  # each of the two axes across a bone adds to it
+    matrix = torch.linalg.lstsq(before[:, :, 1], after[:, :, 1]).solution  # one matrix for all frames of a window
+    torch.testing.assert_close(before[:, :, 1] @ matrix, after[:, :, 1], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(torch.linalg.det(matrix), torch.ones(len(joints)), atol=1e-3, rtol=1e-3)
+
+
+def test_a_larger_amplitude_leaves_the_mean_pose_and_keeps_the_paths() -> None:
+    joints = windows()
+
+    changed = augment(joints, replace(STILL, amplitude=0.5), chance())
+
+    mean, mean_after = (each[..., :-1].mean(dim=1, keepdim=True) for each in (joints, changed))
+    torch.testing.assert_close(mean_after, mean, atol=1e-4, rtol=1e-4)
+    size = (changed[..., :-1] - mean_after).flatten(1).norm(dim=1) / (joints[..., :-1] - mean).flatten(1).norm(dim=1)
+    assert 0.3 < float(size.log().std()) < 0.7
+    expected = mean + (joints[..., :-1] - mean) * size[:, None, None, None]
+    torch.testing.assert_close(changed[..., :-1], expected, atol=1e-3, rtol=1e-3)
+
+
 def test_a_turn_about_the_vertical_keeps_all_heights_and_stays_within_its_bounds() -> None:
     joints = deep_windows(2000)
     joints[..., 0, :3] = torch.tensor([1.0, 0.5, 0.0])
