@@ -116,7 +116,8 @@ def _turns_about_any(angles_rad: Tensor) -> Tensor:
     first, second = ([1], [0]) if dims == 2 else ([2, 0, 1], [1, 2, 0])
     skew = angles_rad.new_zeros(n, dims, dims)
     skew[:, first, second], skew[:, second, first] = angles_rad, -angles_rad
-    return torch.linalg.matrix_exp(skew)
+    turn: Tensor = torch.linalg.matrix_exp(skew)
+    return turn
 
 
 def _turn_and_stretch(
