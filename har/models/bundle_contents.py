@@ -400,7 +400,8 @@ def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
         return None
     if list(meta.features) != [name for name in FEATURES if name in meta.features]:  # a choice of them, in their order
         refuse(path, "manifest.json", "risk.features are not the features computed here", "Retrain the risk model.")
-    if meta.confirm is not None and tuple(meta.confirm.features) != CONFIRM_FEATURES:
+    asked = CONFIRM_FEATURES if meta.confirm is None else tuple(meta.confirm.features)
+    if list(asked) != [name for name in CONFIRM_FEATURES if name in asked]:
         refuse(
             path, "manifest.json", "risk.confirm.features are not the features computed here", "Retrain the risk model."
         )
@@ -417,7 +418,11 @@ def read_risk(files: Files, manifest: Manifest, path: Path) -> RiskModel | None:
     confirm_threshold = meta.confirm.threshold if meta.confirm is not None else 0.5
     try:
         return RiskModel.from_arrays(
-            frozen, threshold=meta.threshold, confirm_threshold=confirm_threshold, features=meta.features
+            frozen,
+            threshold=meta.threshold,
+            confirm_threshold=confirm_threshold,
+            features=meta.features,
+            confirm_features=asked,
         )
     except ShapeError as error:
         refuse(path, file, str(error).rstrip("."))

@@ -7,7 +7,7 @@ radial kernel about twice as many (`docs/decisions/0015-confirmation.md`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,7 @@ CONFIRM_TENSORS = ("split_feature", "split_value", "leaf_value", "base", "calibr
 """Names of its arrays; in a bundle's risk.safetensors they stand with `CONFIRM_PREFIX` before them."""
 CONFIRM_PREFIX = "confirm_"
 
-TREE_DEPTH = 5
-ROWS_PER_TREE = 20_000
-"""A tree is fitted on so many at most, drawn anew for each: more cost time and, among 600 trees, bring nothing."""
+TREE_DEPTH = 6
 _LEAF = -1.0
 
 
@@ -39,6 +37,7 @@ class ConfirmModel:
         base: () margin before any tree.
         calibration: (2,) slope and offset of the sigmoid that turns the margin into a probability.
         threshold: probability from which a suspicion is confirmed.
+        features: names of what the trees ask for, of `CONFIRM_FEATURES` and in their order.
     """
 
     split_feature: Array
@@ -47,6 +46,7 @@ class ConfirmModel:
     base: Array
     calibration: Array
     threshold: float = 0.5
+    features: tuple[str, ...] = CONFIRM_FEATURES
 
     def __post_init__(self) -> None:
         trees = self.split_feature.shape
@@ -59,14 +59,22 @@ class ConfirmModel:
                 raise ShapeError(f"confirming model: {name} must be {shape}, got {getattr(self, name).shape}.")
         inner = trees[1] // 2
         asked = self.split_feature
-        if (asked[:, inner:] != _LEAF).any() or asked.max() >= len(CONFIRM_FEATURES) or asked.min() < _LEAF:
+        if (asked[:, inner:] != _LEAF).any() or asked.max() >= len(self.features) or asked.min() < _LEAF:
             raise ShapeError("confirming model: split_feature holds what is no feature, or splits a leaf.")
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array], *, threshold: float) -> ConfirmModel:
-        """Make a model of the arrays named in `CONFIRM_TENSORS`."""
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], *, threshold: float, features: Sequence[str] = CONFIRM_FEATURES
+    ) -> ConfirmModel:
+        """Make a model of the arrays named in `CONFIRM_TENSORS`, fitted on features of these names."""
         own = {name: np.asarray(arrays[name], dtype=np.float64) for name in CONFIRM_TENSORS}
-        return cls(**own, threshold=threshold)
+        return cls(**own, threshold=threshold, features=tuple(features))
+
+    def pick(self, features: Array) -> Array:
+        """Give the columns that this model looks at of features (..., F) in the order of `CONFIRM_FEATURES`."""
+        if self.features == CONFIRM_FEATURES:
+            return features
+        return features[..., [CONFIRM_FEATURES.index(name) for name in self.features]]
 
     def to_arrays(self) -> dict[str, Array]:
         """Give the arrays for a bundle, C-contiguous."""
@@ -75,7 +83,7 @@ class ConfirmModel:
 
     def margin(self, features: Array) -> Array:
         """Give the sum of the trees (N,) for features (N, F)."""
-        # scikit-learn's trees compare in single precision: so do these, or a value at a split goes the other way
+        # they were fitted in single precision, and are asked in it, or a value at a split goes the other way
         asked = features.astype(np.float32).astype(np.float64)
         trees = np.arange(len(self.split_feature))[None]
         node = np.zeros((len(features), len(self.split_feature)), dtype=np.intp)
@@ -100,7 +108,7 @@ def calibrated(margin: Array, calibration: Array) -> Array:
 
 
 def fit_trees(
-    features: Array, fell: npt.NDArray[np.bool_], *, weight: Array, n_trees: int = 600, learning_rate: float = 0.08
+    features: Array, fell: npt.NDArray[np.bool_], *, weight: Array, n_trees: int = 400, learning_rate: float = 0.05
 ) -> ConfirmModel:
     """Fit the trees; the probability is not calibrated yet.
 
@@ -111,35 +119,37 @@ def fit_trees(
         n_trees: how many.
         learning_rate: what each tree adds is multiplied by it.
     """
-    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
-    rows_in_leaf = max(min(40, len(features) // 20), 1)
-    fitted = GradientBoostingClassifier(
-        n_estimators=n_trees,
+    fitted = HistGradientBoostingClassifier(
+        max_iter=n_trees,
         learning_rate=learning_rate,
         max_depth=TREE_DEPTH,
-        min_samples_leaf=rows_in_leaf,
-        subsample=min(0.3, ROWS_PER_TREE / len(features)),
-        max_features=0.5,
+        max_leaf_nodes=31,
+        min_samples_leaf=max(min(40, len(features) // 20), 1),
+        l2_regularization=1.0,
+        max_features=0.3,
+        early_stopping=False,
         random_state=0,
-    ).fit(features, fell, sample_weight=weight)
+    ).fit(features.astype(np.float32), fell, sample_weight=weight)
     return as_arrays(fitted)
 
 
 def as_arrays(fitted: Any) -> ConfirmModel:
-    """Give a fitted `GradientBoostingClassifier` of two classes, trees no deeper than `TREE_DEPTH`, as arrays."""
+    """Give a fitted `HistGradientBoostingClassifier` of two classes, trees no deeper than `TREE_DEPTH`, as arrays."""
     n_nodes = 2 ** (TREE_DEPTH + 1) - 1
-    trees = [estimator.tree_ for estimator in fitted.estimators_[:, 0]]
+    trees = [predictor.nodes for (predictor,) in fitted._predictors]  # nothing public tells of them
     feature, value, leaf = (np.full((len(trees), n_nodes), fill) for fill in (_LEAF, 0.0, 0.0))
-    for number, tree in enumerate(trees):
+    for number, nodes in enumerate(trees):
         left = [(0, 0)]  # scikit-learn's node and ours
         while left:
             theirs, ours = left.pop()
-            if tree.children_left[theirs] < 0:
-                leaf[number, ours] = fitted.learning_rate * tree.value[theirs, 0, 0]
+            node = nodes[theirs]
+            if node["is_leaf"]:
+                leaf[number, ours] = node["value"]
                 continue
-            feature[number, ours], value[number, ours] = tree.feature[theirs], tree.threshold[theirs]
-            left += [(tree.children_left[theirs], 2 * ours + 1), (tree.children_right[theirs], 2 * ours + 2)]
-    share = float(fitted.init_.class_prior_[1])
-    base = np.asarray(np.log(share / (1 - share)))
-    return ConfirmModel(feature, value, leaf, base, np.array([1.0, 0.0]))
+            feature[number, ours], value[number, ours] = node["feature_idx"], node["num_threshold"]
+            left += [(int(node["left"]), 2 * ours + 1), (int(node["right"]), 2 * ours + 2)]
+    return ConfirmModel(
+        feature, value, leaf, np.asarray(float(fitted._baseline_prediction.item())), np.array([1.0, 0.0])
+    )

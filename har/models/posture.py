@@ -109,7 +109,7 @@ def assess_fall(body: BodyTrace, model: ConfirmModel) -> float:
         model: `RiskModel.confirm`.
     """
     features = confirm_features(body)
-    return float(model.probability(features[None])[0]) if saw_way_down(features) else 0.0
+    return float(model.probability(model.pick(features)[None])[0]) if saw_way_down(features) else 0.0
 
 
 def stance_before(body: BodyTrace) -> Stance:

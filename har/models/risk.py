@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from har.errors import ShapeError
 from har.models.confirm import CONFIRM_PREFIX, CONFIRM_TENSORS, ConfirmModel, calibrated
+from har.models.confirm_features import CONFIRM_FEATURES
 from har.models.risk_features import FEATURES, Array
 
 RISK_TENSORS = ("mean", "scale", "pca_mean", "components", "coef", "intercept", "calibration")
@@ -75,6 +76,7 @@ class RiskModel:
         threshold: float = 0.5,
         confirm_threshold: float = 0.5,
         features: Sequence[str] = FEATURES,
+        confirm_features: Sequence[str] = CONFIRM_FEATURES,
     ) -> RiskModel:
         """Make a model of the arrays of a bundle.
 
@@ -84,11 +86,12 @@ class RiskModel:
             threshold: probability from which danger is suspected.
             confirm_threshold: probability from which a suspicion is confirmed.
             features: names of the features that it was fitted on.
+            confirm_features: names of those that the confirming model was fitted on.
         """
         confirm = None
         if any(name.startswith(CONFIRM_PREFIX) for name in arrays):
             own = {name: arrays[CONFIRM_PREFIX + name] for name in CONFIRM_TENSORS}
-            confirm = ConfirmModel.from_arrays(own, threshold=confirm_threshold)
+            confirm = ConfirmModel.from_arrays(own, threshold=confirm_threshold, features=confirm_features)
         own = {name: np.asarray(arrays[name], dtype=np.float64) for name in RISK_TENSORS}
         return cls(**own, threshold=threshold, features=tuple(features), confirm=confirm)
 

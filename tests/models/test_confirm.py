@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from har.errors import ShapeError
 from har.models.confirm import CONFIRM_TENSORS, TREE_DEPTH, ConfirmModel, as_arrays, fit_trees
@@ -23,11 +23,14 @@ def some_moments(n: int = 600) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("depth", [1, 3, TREE_DEPTH])
 def test_the_arrays_answer_as_the_trees_they_are_made_of(depth: int) -> None:
     features, fell = some_moments()
-    fitted = GradientBoostingClassifier(n_estimators=20, max_depth=depth, random_state=0).fit(features, fell)
+    features = features.astype(np.float32).astype(np.float64)
+    fitted = HistGradientBoostingClassifier(max_iter=20, max_depth=depth, random_state=0).fit(features, fell)
 
     model = as_arrays(fitted)
 
-    asked = np.concatenate([features, 10 * features, fitted.estimators_[0, 0].tree_.threshold[0] + features])
+    at_a_split = features.copy()
+    at_a_split[:, int(model.split_feature[0, 0])] = model.split_value[0, 0]
+    asked = np.concatenate([features, 10 * features, at_a_split]).astype(np.float32).astype(np.float64)
     np.testing.assert_allclose(model.margin(asked), fitted.decision_function(asked), atol=1e-9)
 
 

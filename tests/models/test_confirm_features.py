@@ -52,6 +52,54 @@ def test_somebody_who_sits_is_low_with_an_upright_trunk() -> None:
     assert sitting["head rise"] > fall["head rise"]
 
 
+def test_the_course_of_a_fall_is_told_half_second_by_half_second() -> None:
+    fall = features_of(window_of(falling_body(fall_s=3.0, lasting_s=0.5)))
+    shoulder = [fall[f"shoulder in half second {step}"] for step in range(1, 13)]
+
+    assert max(shoulder[:6]) - min(shoulder[:6]) < 0.05
+    assert max(shoulder[7:]) - min(shoulder[7:]) < 0.05
+    assert shoulder[-1] - shoulder[0] == pytest.approx(fall["shoulder drop"], abs=0.05)
+    assert fall["box width in half second 12"] > fall["box height in half second 12"]
+    assert fall["box width in half second 1"] < fall["box height in half second 1"]
+    assert fall["trunk angle in half second 1"] < 0.1 < fall["trunk angle in half second 12"]
+
+
+def test_what_was_not_seen_is_no_height() -> None:
+    joints = window_of(falling_body(fall_s=2.0))
+    joints[60:75] = [np.nan, np.nan, 0.0]
+    seen = features_of(joints)
+
+    assert seen["hip in half second 9"] == -20.0
+    assert abs(seen["hip in half second 1"]) < 2
+    assert (seen["times lost"], seen["longest loss"]) == (1.0, pytest.approx(1.0))
+
+
+def test_a_pose_that_jumps_down_and_back_is_no_way_down() -> None:
+    fall = features_of(window_of(falling_body(fall_s=3.0, lasting_s=0.7)))
+    joints = window_of(lambda at_s: seated_body())
+    joints[40:50, :, 1] += np.float32(150)  # an estimator that takes the legs for the whole body for a while
+    jumping = features_of(joints)
+
+    for part in ("hip", "shoulder", "head"):
+        assert jumping[f"{part} step"] > 2 * fall[f"{part} step"]
+        assert jumping[f"{part} step up"] > 1 > fall[f"{part} step up"]
+        assert jumping[f"{part} way up"] == pytest.approx(jumping[f"{part} detour"] / 2, rel=0.1)
+        assert fall[f"{part} detour"] < 0.2 < jumping[f"{part} detour"]
+
+
+def test_a_body_that_shrinks_for_a_while_is_told() -> None:
+    joints = window_of(lambda at_s: seated_body())
+    middle = joints[0, :, :2].mean(axis=0)
+    joints[30:60, :, :2] = middle + (joints[30:60, :, :2] - middle) / 2
+    shrinking, still = features_of(joints), features_of(window_of(lambda at_s: seated_body()))
+
+    for size in ("trunk length", "box side"):
+        assert shrinking[f"{size} least"] == pytest.approx(0.5, abs=0.02)
+        assert shrinking[f"{size} at the end"] == pytest.approx(1.0, abs=0.02)
+        assert shrinking[f"{size} largest change"] == pytest.approx(np.log(2), abs=0.05)
+        assert still[f"{size} largest change"] < 0.02
+
+
 def test_features_depend_neither_on_the_size_of_the_picture_nor_on_the_side() -> None:
     joints = window_of(falling_body(fall_s=3.0))
     scaled, mirrored = joints.copy(), joints.copy()

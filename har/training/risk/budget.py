@@ -28,8 +28,8 @@ class Tally:
     Attributes:
         falls: how many there were.
         found: falls with an alert between their start and 10 s after the ground.
-        false_alerts: any other alert.
-        suspicions: suspicions that began outside a fall.
+        false_alerts: alerts before any fall; what comes after one is neither, and its time is not in `daily_h`.
+        suspicions: suspicions that began before any fall.
         daily_h: hours without a fall that were watched.
     """
 
@@ -120,16 +120,20 @@ def count(streams: Sequence[Stream], suspicions: Sequence[Sequence[Suspicion]], 
     for stream, told in zip(streams, suspicions, strict=True):
         hits = dict.fromkeys(stream.falls, False)
         raised = [each.raised_s(threshold) for each in told]
-        for at_s in sorted(at_s for at_s in raised if at_s is not None):
-            fall = _fall_at(stream, at_s)
-            if fall is None or hits[fall]:
-                false += 1
-            else:
+        for at_s in (at_s for at_s in raised if at_s is not None):
+            if (fall := _fall_at(stream, at_s)) is not None:
                 hits[fall] = True
+            elif _is_daily(stream, at_s):
+                false += 1
         n_falls += len(hits)
         found += sum(hits.values())
-        n_suspicions += sum(_fall_at(stream, each.at_s) is None for each in told)
+        n_suspicions += sum(_is_daily(stream, each.at_s) for each in told)
     return Tally(n_falls, found, false, n_suspicions, sum(stream.daily_s for stream in streams) / 3600.0)
+
+
+def _is_daily(stream: Stream, at_s: float) -> bool:
+    """Say whether nobody has fallen yet."""
+    return all(at_s < start_s for start_s, _, _ in stream.falls)
 
 
 def _fall_at(stream: Stream, at_s: float) -> Span | None:

@@ -13,7 +13,7 @@ from har.clips import Clip
 from har.errors import ShapeError
 from har.models.bundle import RiskPart
 from har.models.confirm import ConfirmModel
-from har.models.confirm_features import CONFIRM_FEATURES, CONFIRM_WINDOW_S
+from har.models.confirm_features import CONFIRM_WINDOW_S
 from har.models.risk import FoldedFit, RiskModel, fit_with_folds
 from har.models.risk_features import FEATURES, RISK_WINDOW_S, Array
 from har.training.risk.budget import ALERTS_PER_DAY, HOURS_PER_DAY, Suspicion, Tally, count, play
@@ -117,7 +117,7 @@ def fit_risk_part(
     }
     if confirm is not None:
         meta["confirm"] = {
-            "features": list(CONFIRM_FEATURES),
+            "features": list(confirm.features),
             "threshold": confirm.threshold,
             "window_s": CONFIRM_WINDOW_S,
         }
