@@ -46,6 +46,20 @@ def test_it_tells_falls_by_what_goes_together_and_answers_alike_from_its_arrays(
     assert set(model.to_arrays()) == set(CONFIRM_TENSORS)
 
 
+def test_a_model_of_fewer_features_finds_them_among_those_computed_now() -> None:
+    features, fell = some_moments(300)
+    names = CONFIRM_FEATURES[2:30:3]
+    picked = features[:, 2:30:3]
+
+    model = fit_trees(picked, fell, weight=np.ones(300), n_trees=5)
+    named = ConfirmModel.from_arrays(model.to_arrays(), threshold=0.5, features=names)
+
+    np.testing.assert_array_equal(named.pick(features), picked)
+    np.testing.assert_array_equal(named.probability(named.pick(features)), model.probability(picked))
+    with pytest.raises(ShapeError, match="split_feature"):
+        replace(named, features=names[:1])
+
+
 def test_arrays_that_are_no_trees_are_refused() -> None:
     model = fit_trees(*some_moments(200), weight=np.ones(200), n_trees=3)
     asks_beyond = model.split_feature.copy()

@@ -12,7 +12,7 @@ from har.models.risk import RiskModel
 from har.models.risk_features import FEATURES
 from har.training.card import _budget
 from har.training.risk import fit_risk_part
-from har.training.risk.budget import Tally, count, play
+from har.training.risk.budget import Suspicion, Tally, count, play
 from har.training.risk.components import MAX_ROWS, _thinned, choose_components
 from har.training.risk.fitting import _Trial, _within_budget
 from har.training.risk.pictures import draw_components
@@ -65,6 +65,16 @@ def test_windows_in_a_row_are_one_suspicion_and_an_alert_outside_a_fall_is_false
     tally = count([calm], [play(calm, sure_from(calm, GROUND_S, 10.0), threshold=0.5)])
 
     assert (tally.falls, tally.false_alerts, tally.suspicions) == (0, 1, 1)
+
+
+def test_only_alerts_before_a_fall_are_of_daily_life() -> None:
+    fall = stream_of_fall()
+    before, meanwhile, long_after = 0.5 * FALL_S, GROUND_S + 3.0, GROUND_S + 60.0
+    told = [Suspicion(at_s, [(at_s, 0.9)]) for at_s in (before, meanwhile, meanwhile + 1.0, long_after)]
+
+    tally = count([fall], [told])
+
+    assert (tally.found, tally.false_alerts, tally.suspicions) == (1, 1, 1)
 
 
 def test_a_count_is_told_with_what_it_does_not_rule_out() -> None:
