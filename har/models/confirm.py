@@ -2,7 +2,7 @@
 
 Gradient boosting (Friedman 2001, "Greedy function approximation") with scikit-learn, calibrated by a sigmoid (Platt
 1999). A linear model of the same features raises several times as many false alerts at equal recall, and one with a
-radial kernel about twice as many (`docs/decisions/0015-confirmation.md`).
+radial kernel about twice as many (`docs/decisions/0015-boosted-trees-confirm.md`).
 """
 
 from __future__ import annotations
