@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from har.errors import ShapeError
 from har.models.confirm_features import CONFIRM_FEATURES
-from har.models.risk_features import Array
+from har.models.risk_features import Array, pick_columns
 
 CONFIRM_TENSORS = ("split_feature", "split_value", "leaf_value", "base", "calibration")
 """Names of its arrays; in a bundle's risk.safetensors they stand with `CONFIRM_PREFIX` before them."""
@@ -72,9 +72,7 @@ class ConfirmModel:
 
     def pick(self, features: Array) -> Array:
         """Give the columns that this model looks at of features (..., F) in the order of `CONFIRM_FEATURES`."""
-        if self.features == CONFIRM_FEATURES:
-            return features
-        return features[..., [CONFIRM_FEATURES.index(name) for name in self.features]]
+        return pick_columns(features, self.features, among=CONFIRM_FEATURES)
 
     def to_arrays(self) -> dict[str, Array]:
         """Give the arrays for a bundle, C-contiguous."""

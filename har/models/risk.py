@@ -16,7 +16,7 @@ import numpy.typing as npt
 from har.errors import ShapeError
 from har.models.confirm import CONFIRM_PREFIX, CONFIRM_TENSORS, ConfirmModel, calibrated
 from har.models.confirm_features import CONFIRM_FEATURES
-from har.models.risk_features import FEATURES, Array
+from har.models.risk_features import FEATURES, Array, pick_columns
 
 RISK_TENSORS = ("mean", "scale", "pca_mean", "components", "coef", "intercept", "calibration")
 """Names of the arrays of a risk model, as they stand in a bundle's risk.safetensors."""
@@ -122,9 +122,7 @@ class RiskModel:
 
     def pick(self, features: Array) -> Array:
         """Give the columns that this model looks at of features (..., F) in the order of `FEATURES`."""
-        if self.features == FEATURES:
-            return features
-        return features[..., [FEATURES.index(name) for name in self.features]]
+        return pick_columns(features, self.features, among=FEATURES)
 
     def strongest(self, features: Array, *, n: int = 3) -> tuple[str, ...]:
         """Name the features that speak most for danger in one window.

@@ -55,6 +55,11 @@ _KNEES = [_JOINT["left_knee"], _JOINT["right_knee"]]
 _ANKLES = [_JOINT["left_ankle"], _JOINT["right_ankle"]]
 
 
+def pick_columns(features: Array, wanted: tuple[str, ...], *, among: tuple[str, ...]) -> Array:
+    """Give the columns that a model was fitted on of features (..., F) with the names `among`, in its order."""
+    return features if wanted == among else features[..., [among.index(name) for name in wanted]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyTrace:
     """The few lengths and angles a body's fall shows in, frame by frame; NaN where nothing is known.

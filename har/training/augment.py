@@ -2,7 +2,8 @@
 
 Joints are hidden in numpy before a window is normalised, since what is seen decides origin and scale; the rest is done
 in torch on normalised joints, on whatever device they are. All of it by the batch. Everybody in one window is turned
-and stretched alike, so that people keep their places to each other.
+and stretched alike, so that people keep their places to each other; bones, bearing and size of movement are each
+person's own.
 """
 
 from __future__ import annotations
