@@ -1,11 +1,12 @@
 """From danger scores to events: suspicion at once, an alert after confirmation, one alert per incident.
 
-One `DangerRule` watches one person. Suspicion comes from the risk model and is published as a danger event at once. It
-becomes an alert when the person is not up again a few seconds later, seen or lost from sight, and the confirming model
-says that they came down as people fall; without such a model, when they stayed down or were lost low and did not leave
-through an edge. Getting up ends the danger without an alert. The floor timer needs no classifier: hips and head near
-the lowest point, counted from the first time seen so. A danger ends when the person is up again, or has sat or rested
-for a while where people may. All times are capture times.
+One `DangerRule` watches one person. Suspicion comes from the risk model and is published as a danger event at once,
+unless it is so weak that it waits for the confirming model in silence. It becomes an alert when the person is not up
+again a few seconds later, seen or lost from sight, and the confirming model says that they came down as people fall;
+without such a model, when they stayed down or were lost low and did not leave through an edge. Getting up ends the
+danger without an alert. The floor timer needs no classifier: hips and head near the lowest point, counted from the
+first time seen so. A danger ends when the person is up again, or has sat or rested for a while where people may. All
+times are capture times.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ _END_AFTER_S = 0.7
 _PRIORITY_RANK: dict[Priority, int] = {"low": 0, "medium": 1, "high": 2}
 _KIND_PRIORITY: dict[AlertKind, Priority] = {"fall": "high", "floor": "high", "risk": "medium", "technical": "medium"}
 
-Confirm: TypeAlias = Callable[[], bool]
+TELL_FROM = 0.2
+"""Probability from which a suspicion is told at once."""
+
+Confirm: TypeAlias = Callable[[], float]
+"""Gives how likely it is that somebody came down as people fall, if that is enough to confirm it; else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class DangerSettings:
 
     Attributes:
         threshold: probability from which danger is suspected.
+        tell_from: probability from which a suspicion is told at once; a weaker one is told only if it is confirmed.
         confirm_s: how long somebody must stay down before the alert.
         down_share: share of that time in which they must have been down.
         up_s: how long somebody must be up for the danger to end.
@@ -73,6 +79,7 @@ class DangerSettings:
     """
 
     threshold: float = 0.5
+    tell_from: float = TELL_FROM
     confirm_s: float = 2.5
     down_share: float = 0.7
     up_s: float = 0.6
@@ -91,7 +98,7 @@ class Incident:
         kind: kind told so far; it may rise.
         since_s: capture time of the suspicion.
         probability: highest probability so far.
-        told_probability: probability of the last danger event.
+        told_probability: probability of the last danger event; 0 before the first.
         reason: why, in words.
         before: how high the body was before it began; None if nobody saw the person before they lay.
         place: where the person was last seen, pixels.
@@ -153,7 +160,7 @@ class DangerRule:
             risk: what the risk model says of the last window; None if it has no say yet.
             source_time_s: pts of the same frame.
             resting: the person is where people may lie (a bed): no danger begins here, and none is confirmed.
-            confirm: says whether the way down was a fall's; asked only a while after the suspicion, unless up again.
+            confirm: says how likely the way down was a fall's; asked only a while after the suspicion, unless up again.
                 None where nobody can say: then staying down is confirmation enough.
 
         Returns:
@@ -164,7 +171,7 @@ class DangerRule:
         if self.incident is None and risk is not None and risk.probability >= self._settings.threshold and not resting:
             self.incident = _begin(posture, risk)
             self._readings = []
-            events.append(self._danger("new", posture, source_time_s))
+            events += self._tell("new", posture, source_time_s)
         incident = self.incident
         if incident is not None:
             self._read(incident, posture, resting=resting)
@@ -173,7 +180,7 @@ class DangerRule:
             events += self._progress(incident, posture, source_time_s, None if resting else confirm)
         events += self._watch_floor(posture, source_time_s, resting=resting)
         if incident is not None and self._is_over(incident, now_s, judged=confirm is not None):
-            events.append(self._danger("end", posture, source_time_s))
+            events += self._tell("end", posture, source_time_s)
             self.incident = None
             if incident.up_since_s is not None:
                 self._floor_since_s = None
@@ -203,16 +210,17 @@ class DangerRule:
             posture: the last that is known.
             source_time_s: pts of the last frame.
             why: "source_ended", "camera_lost", or "left" for a person who walked out of the picture.
-            confirm: says whether the way down was more likely a fall's than not; None where nobody can say.
+            confirm: says how likely the way down was a fall's; None where nobody can say.
         """
         incident = self.incident
         if incident is None:
             return []
-        if incident.alert is None and why != "left" and self.probably_down() and (confirm is None or confirm()):
+        if incident.alert is None and why != "left" and self.probably_down() and _agrees(confirm, incident):
             return self._raise_alert(incident, posture, source_time_s, change_reason=why)
         if incident.alert is None or why == "left":
+            events = self._tell("end", posture, source_time_s)
             self.incident = None
-            return [self._danger("end", posture, source_time_s, incident=incident)]
+            return events
         return []
 
     def _learn_more(self, incident: Incident, risk: Risk, posture: Posture, source_time_s: float) -> list[Event]:
@@ -223,7 +231,7 @@ class DangerRule:
             return []
         incident.kind, incident.reason = "fall", risk.reason
         if incident.alert is None:
-            return [self._danger("update", posture, source_time_s)]
+            return self._tell("update", posture, source_time_s)
         return [self._alert(incident, posture, source_time_s, change="kind")]
 
     def _read(self, incident: Incident, posture: Posture, *, resting: bool) -> None:
@@ -257,7 +265,7 @@ class DangerRule:
             if self._confirmed(incident, now_s, confirm):
                 return self._raise_alert(incident, posture, source_time_s, change_reason=None)
             if incident.probability >= incident.told_probability + 0.1:
-                return [self._danger("update", posture, source_time_s)]
+                return self._tell("update", posture, source_time_s)
             return []
         if incident.down_s is not None and now_s - incident.told_s >= self._settings.timer_every_s:
             incident.told_s = now_s
@@ -273,7 +281,7 @@ class DangerRule:
         if now_s - incident.since_s < self._settings.confirm_s or incident.up_since_s is not None:
             return False
         if confirm is not None:
-            return confirm()
+            return _agrees(confirm, incident)
         recent = [down for time_s, down in self._readings if time_s >= now_s - self._settings.confirm_s]
         return bool(recent) and recent[-1] and sum(recent) >= self._settings.down_share * len(recent)
 
@@ -329,9 +337,9 @@ class DangerRule:
         events: list[Event] = []
         reason = f"low on the floor for {posture.time_s - since_s:.0f} s"
         if self.incident is None:
-            self.incident = Incident("floor", since_s, 1.0, 1.0, reason, None, posture.place, posture.body_px,
+            self.incident = Incident("floor", since_s, 1.0, 0.0, reason, None, posture.place, posture.body_px,
                                      down_s=since_s, down_seen_s=posture.time_s)  # fmt: skip
-            events.append(self._danger("new", posture, source_time_s))
+            events += self._tell("new", posture, source_time_s)
         incident = self.incident
         if incident.alert is None:
             # What was suspected meanwhile began on the floor: the timer knows better since when, and how they lie.
@@ -348,7 +356,7 @@ class DangerRule:
         if incident.down_s is None:
             incident.down_s, incident.down_seen_s = incident.since_s, posture.time_s
         alert = self._alert(incident, posture, source_time_s, change="state")
-        return [self._danger("update", posture, source_time_s), replace(alert, change_reason=change_reason)]
+        return [*self._tell("update", posture, source_time_s), replace(alert, change_reason=change_reason)]
 
     def _alert(self, incident: Incident, posture: Posture, source_time_s: float, *, change: Change) -> AlertEvent:
         floor_s = posture.time_s - incident.down_s if incident.down_s is not None else 0.0
@@ -360,16 +368,31 @@ class DangerRule:
             model=self._model,
         )  # fmt: skip
 
-    def _danger(self, phase: Phase, posture: Posture, source_time_s: float, *,
-                incident: Incident | None = None) -> DangerEvent:  # fmt: skip
-        incident = incident or self.incident
+    def _tell(self, phase: Phase, posture: Posture, source_time_s: float) -> list[Event]:
+        """Give the danger event, unless the suspicion is too weak to be told; the first that is told is new."""
+        incident = self.incident
         assert incident is not None
+        if not incident.told_probability:
+            weak = incident.probability < self._settings.tell_from and incident.alert is None
+            if weak or phase == "end":
+                return []
+            phase = "new"
         incident.told_probability = incident.probability
-        return DangerEvent(
+        event = DangerEvent(
             camera=self._camera, person=self._person, phase=phase, kind=incident.kind,
             probability=incident.probability, reason=incident.reason, since_s=incident.since_s,
             time_s=posture.time_s, source_time_s=source_time_s, model=self._model, alert=incident.alert,
         )  # fmt: skip
+        return [event]
+
+
+def _agrees(confirm: Confirm | None, incident: Incident) -> bool:
+    """Ask the confirming model, if there is one; what it says is what an alert says."""
+    if confirm is None:
+        return True
+    probability = confirm()
+    incident.probability = max(incident.probability, probability)
+    return probability > 0
 
 
 def is_down(posture: Posture, *, before: Stance) -> bool:
@@ -445,7 +468,7 @@ def _inside(place: tuple[float, float], corners: Sequence[tuple[float, float]]) 
 
 
 def _begin(posture: Posture, risk: Risk) -> Incident:
-    return Incident(risk.kind, posture.time_s, risk.probability, risk.probability, risk.reason, risk.before,
+    return Incident(risk.kind, posture.time_s, risk.probability, 0.0, risk.reason, risk.before,
                     posture.place, posture.body_px)  # fmt: skip
 
 

@@ -165,6 +165,9 @@ class DangerSettings(_Table):
     threshold: Fraction | None = Field(
         default=None, description="probability from which danger is suspected; unset: the bundle's own"
     )
+    tell_from: Fraction = Field(
+        default=0.2, description="probability from which a suspicion is told at once; a weaker one if confirmed"
+    )
     confirm_s: Annotated[float, Field(ge=2.0, le=3.0)] = Field(
         default=2.5, description="seconds somebody stays down before the alert is raised"
     )
@@ -433,11 +436,12 @@ max_people = 2                              # people looked for in one picture, 
 
 [danger]
 # threshold = 0.5                           # 0 to 1: from where danger is suspected; unset: the model's own
+tell_from = 0.2                             # 0 to 1: a weaker suspicion is told only if it becomes an alert
 confirm_s = 2.5                             # 2 to 3 seconds down before an alert is raised
 floor_after_s = 60                          # seconds lying on the floor that raise an alert by themselves; 0: never
 
 [model]
-# bundle = "bundles/care-4"                 # unset: the bundle that comes with har
+# bundle = "bundles/care-5"                 # unset: the bundle that comes with har
 
 # One table a camera. Its name stands in the topics: lower-case letters, digits, "-" and "_".
 [cameras.hall]

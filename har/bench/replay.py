@@ -51,6 +51,7 @@ class Judge:
         own = self.risk.threshold if self.risk is not None else 1.0
         danger = DangerSettings(
             threshold=own if wanted.threshold is None else wanted.threshold,
+            tell_from=wanted.tell_from,
             confirm_s=wanted.confirm_s,
             floor_after_s=wanted.floor_after_s,
         )

@@ -248,7 +248,7 @@ def train(
 
     Part of the clips, by person where there are several, is held out to choose the best pass by. Ctrl-C keeps what was
     learnt for --resume, and so does a crash. With few clips of your own, begin with a bundle that knows how people
-    move: har train clips/mine --from care-4 --out bundles/mine. On several GPUs: torchrun --nproc_per_node 2 -m
+    move: har train clips/mine --from care-5 --out bundles/mine. On several GPUs: torchrun --nproc_per_node 2 -m
     har.cli.main train clips/mine --out bundles/mine.
     """
     from har.cli.train import train as train_bundle
@@ -298,7 +298,7 @@ def evaluate(
 
 
 @app.command(
-    epilog="Example: har replay falls/ --truth falls/truth.csv --model care-4 --against bundles/mine --report out"
+    epilog="Example: har replay falls/ --truth falls/truth.csv --model care-5 --against bundles/mine --report out"
 )
 def replay(
     sources: Annotated[

@@ -54,7 +54,7 @@ def list_models(json: JsonFile = None) -> None:
         typer.echo(f"{name:<16} pose weights  {state}")
 
 
-@app.command("show", epilog="Example: har models show care-4")
+@app.command("show", epilog="Example: har models show care-5")
 def show(
     bundle: Annotated[str | None, typer.Argument(help="Name or path; without it, the one used by default.")] = None,
     json: JsonFile = None,

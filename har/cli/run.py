@@ -152,7 +152,11 @@ def _plan(
             camera=name, url=url, pose=estimator, max_people=settings.max_people, once=once,
             max_rate_hz=settings.max_rate_hz,
         )  # fmt: skip
-        danger = DangerSettings(confirm_s=config.danger.confirm_s, floor_after_s=config.floor_after_s_of(name))
+        danger = DangerSettings(
+            tell_from=config.danger.tell_from,
+            confirm_s=config.danger.confirm_s,
+            floor_after_s=config.floor_after_s_of(name),
+        )
         plans.append(CameraPlan(spec, PipelineSettings(danger=danger, rest_zones=config.rest_zones_of(name))))
     return plans
 

@@ -78,7 +78,7 @@ class Bundle:
 
     @property
     def model_id(self) -> str:
-        """Short name for events, "care-4@1f3c"."""
+        """Short name for events, "care-5@1f3c"."""
         return f"{self.name}@{self.sha256[:4]}"
 
     @property

@@ -18,21 +18,24 @@ from har.errors import ShapeError
 from har.models.confirm_features import CONFIRM_FEATURES
 from har.models.risk_features import Array, pick_columns
 
-CONFIRM_TENSORS = ("split_feature", "split_value", "leaf_value", "base", "calibration")
+CONFIRM_TENSORS = ("split_feature", "split_value", "right_child", "leaf_value", "base", "calibration")
 """Names of its arrays; in a bundle's risk.safetensors they stand with `CONFIRM_PREFIX` before them."""
 CONFIRM_PREFIX = "confirm_"
 
-TREE_DEPTH = 6
 _LEAF = -1.0
+_MAX_LEAVES = 31
+_MAX_BINS = 64
+"""Steps of a feature that splits are looked for between; four times as many take three times as long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfirmModel:
-    """Fitted trees as arrays: node n of a complete binary tree has the children 2n + 1 and 2n + 2.
+    """Fitted trees as arrays: below a node that splits come all that lie to its left, then all to its right.
 
     Attributes:
-        split_feature: (B, N) number of the feature that a node asks for; -1 for a leaf and below it.
-        split_value: (B, N) up to which value the way is to the left.
+        split_feature: (B, N) number of the feature that a node asks for; -1 for a leaf, and after a tree's last node.
+        split_value: (B, N) up to which value the way is to the left, which is the next node.
+        right_child: (B, N) number of the node to the right; 0 for a leaf.
         leaf_value: (B, N) what a leaf adds to the margin; learning rate included.
         base: () margin before any tree.
         calibration: (2,) slope and offset of the sigmoid that turns the margin into a probability.
@@ -42,6 +45,7 @@ class ConfirmModel:
 
     split_feature: Array
     split_value: Array
+    right_child: Array
     leaf_value: Array
     base: Array
     calibration: Array
@@ -50,17 +54,18 @@ class ConfirmModel:
 
     def __post_init__(self) -> None:
         trees = self.split_feature.shape
-        is_complete = len(trees) == 2 and trees[0] > 0 and (trees[1] + 1).bit_count() == 1
-        if not is_complete:
-            raise ShapeError(f"confirming model: split_feature must be (trees, 2^depth - 1), got {trees}.")
-        wanted = {"split_value": trees, "leaf_value": trees, "base": (), "calibration": (2,)}
+        if len(trees) != 2 or not all(trees):
+            raise ShapeError(f"confirming model: split_feature must be (trees, nodes), got {trees}.")
+        wanted = {"split_value": trees, "right_child": trees, "leaf_value": trees, "base": (), "calibration": (2,)}
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
                 raise ShapeError(f"confirming model: {name} must be {shape}, got {getattr(self, name).shape}.")
-        inner = trees[1] // 2
         asked = self.split_feature
-        if (asked[:, inner:] != _LEAF).any() or asked.max() >= len(self.features) or asked.min() < _LEAF:
-            raise ShapeError("confirming model: split_feature holds what is no feature, or splits a leaf.")
+        if asked.max() >= len(self.features) or asked.min() < _LEAF:
+            raise ShapeError("confirming model: split_feature holds what is no feature.")
+        number, right = np.arange(trees[1]), self.right_child
+        if ((asked != _LEAF) & ~((right > number + 1) & (right < trees[1]))).any():
+            raise ShapeError("confirming model: right_child must come after its parent's left child.")
 
     @classmethod
     def from_arrays(
@@ -85,11 +90,11 @@ class ConfirmModel:
         asked = features.astype(np.float32).astype(np.float64)
         trees = np.arange(len(self.split_feature))[None]
         node = np.zeros((len(features), len(self.split_feature)), dtype=np.intp)
-        for _ in range(int(self.split_feature.shape[1]).bit_length() - 1):
-            feature = self.split_feature[trees, node].astype(np.intp)
+        while (splits := (feature := self.split_feature[trees, node].astype(np.intp)) != _LEAF).any():
             value = np.take_along_axis(asked, np.maximum(feature, 0), axis=1)
-            child = 2 * node + 1 + (value > self.split_value[trees, node])
-            node = np.where(feature >= 0, child, node)
+            is_left = value <= self.split_value[trees, node]
+            child = np.where(is_left, node + 1, self.right_child[trees, node].astype(np.intp))
+            node = np.where(splits, child, node)
         total: Array = self.base + self.leaf_value[trees, node].sum(axis=1)
         return total
 
@@ -122,8 +127,8 @@ def fit_trees(
     fitted = HistGradientBoostingClassifier(
         max_iter=n_trees,
         learning_rate=learning_rate,
-        max_depth=TREE_DEPTH,
-        max_leaf_nodes=31,
+        max_leaf_nodes=_MAX_LEAVES,
+        max_bins=_MAX_BINS,
         min_samples_leaf=max(min(40, len(features) // 20), 1),
         l2_regularization=1.0,
         max_features=0.3,
@@ -134,20 +139,16 @@ def fit_trees(
 
 
 def as_arrays(fitted: Any) -> ConfirmModel:
-    """Give a fitted `HistGradientBoostingClassifier` of two classes, trees no deeper than `TREE_DEPTH`, as arrays."""
-    n_nodes = 2 ** (TREE_DEPTH + 1) - 1
+    """Give a fitted `HistGradientBoostingClassifier` of two classes as arrays."""
     trees = [predictor.nodes for (predictor,) in fitted._predictors]  # nothing public tells of them
-    feature, value, leaf = (np.full((len(trees), n_nodes), fill) for fill in (_LEAF, 0.0, 0.0))
-    for number, nodes in enumerate(trees):
-        left = [(0, 0)]  # scikit-learn's node and ours
-        while left:
-            theirs, ours = left.pop()
-            node = nodes[theirs]
-            if node["is_leaf"]:
-                leaf[number, ours] = node["value"]
-                continue
-            feature[number, ours], value[number, ours] = node["feature_idx"], node["num_threshold"]
-            left += [(int(node["left"]), 2 * ours + 1), (int(node["right"]), 2 * ours + 2)]
-    return ConfirmModel(
-        feature, value, leaf, np.asarray(float(fitted._baseline_prediction.item())), np.array([1.0, 0.0])
-    )
+    shape = (len(trees), max(len(nodes) for nodes in trees))
+    feature, value, right, leaf = (np.full(shape, fill) for fill in (_LEAF, 0.0, 0.0, 0.0))
+    for tree, nodes in enumerate(trees):
+        splits = np.flatnonzero(nodes["is_leaf"] == 0)
+        leaves = np.flatnonzero(nodes["is_leaf"])
+        feature[tree, splits] = nodes["feature_idx"][splits]
+        value[tree, splits] = nodes["num_threshold"][splits]
+        right[tree, splits] = nodes["right"][splits]  # its left ones are the next, as ours
+        leaf[tree, leaves] = nodes["value"][leaves]
+    base = np.asarray(float(fitted._baseline_prediction.item()))
+    return ConfirmModel(feature, value, right, leaf, base, np.array([1.0, 0.0]))

@@ -11,7 +11,7 @@ SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "bundles"
 
 
 def shipped_bundles(folder: Path = SHIPPED_FOLDER) -> dict[str, Path]:
-    """Give the shipped bundles by name, oldest first: care-4 before care-10."""
+    """Give the shipped bundles by name, oldest first: care-5 before care-10."""
     found = [path.parent for path in folder.glob("*/manifest.json")] + list(folder.glob("*.zip"))
     return {path.stem if path.suffix == ".zip" else path.name: path for path in sorted(found, key=_natural)}
 

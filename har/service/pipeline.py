@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from har.alerts import DangerRule, DangerSettings, is_in, is_on_floor
+from har.alerts import Confirm, DangerRule, DangerSettings, is_in, is_on_floor
 from har.models.confirm_features import CONFIRM_WINDOW_S
 from har.models.posture import assess_fall, assess_risk, read_posture
 from har.models.risk import RiskModel
@@ -234,8 +234,8 @@ class Pipeline:
         confirm = self._confirmer(person, frame)
         return person.rule.update(posture, risk, source_time_s=frame.source_time_s, resting=resting, confirm=confirm)
 
-    def _confirmer(self, person: _Person, frame: PoseFrame, *, share: float = 1.0) -> Callable[[], bool] | None:
-        """Give what tells whether somebody came down as people fall, by their last seconds; None without a model.
+    def _confirmer(self, person: _Person, frame: PoseFrame, *, share: float = 1.0) -> Confirm | None:
+        """Give what tells how likely somebody came down as people fall, by their last seconds; None without a model.
 
         Args:
             person: who.
@@ -246,11 +246,12 @@ class Pipeline:
         if model is None:
             return None
 
-        def confirm() -> bool:
+        def confirm() -> float:
             window = _window(person.track, end_s=frame.time_s, rate_hz=DANGER_RATE_HZ, frame=frame,
                              n_frames=round(CONFIRM_WINDOW_S * DANGER_RATE_HZ))  # fmt: skip
             body = trace_body(window, rate_hz=DANGER_RATE_HZ)
-            return body is not None and assess_fall(body, model) >= share * model.threshold
+            probability = 0.0 if body is None else assess_fall(body, model)
+            return probability if probability >= share * model.threshold else 0.0
 
         return confirm
 

@@ -454,7 +454,7 @@ def test_whatever_happens_danger_begins_before_it_ends_and_an_incident_has_one_a
 def test_an_alert_needs_the_confirming_model_to_agree_and_it_is_asked_only_when_somebody_stays_down() -> None:
     asked: list[float] = []
 
-    def play_with(answer: bool) -> list[Event]:
+    def play_with(answer: float) -> list[Event]:
         rule, events = new_rule(), []
         for step in range(65):
             at_s = step * STEP_S
@@ -464,13 +464,39 @@ def test_an_alert_needs_the_confirming_model_to_agree_and_it_is_asked_only_when_
                                   source_time_s=at_s, confirm=confirm)  # fmt: skip
         return events
 
-    agreed = play_with(True)
+    agreed = play_with(0.95)
     first_asked_s = asked[0]
-    refused = play_with(False)
+    refused = play_with(0.0)
 
     assert kinds(agreed) == ["new", "update", "alert state"]
     assert first_asked_s == pytest.approx(5.5, abs=0.2)
     assert alerts(refused) == []
+
+
+@pytest.mark.parametrize(("says", "told"), [(0.0, []), (0.97, ["new", "alert state"])])
+def test_a_weak_suspicion_is_told_only_if_it_is_confirmed_and_then_with_what_the_model_says(
+    says: float, told: list[str]
+) -> None:
+    rule, events = new_rule(threshold=0.05, floor_after_s=0.0), []
+    for step in range(70):
+        at_s = step * STEP_S
+        posture = replace(STANDING if at_s < 3.0 else LYING, time_s=START_S + at_s)
+        risk = replace(FALL, probability=0.1 if 3.0 <= at_s < 4.0 else 0.01)
+        events += rule.update(posture, risk, source_time_s=at_s, confirm=lambda: says)
+
+    assert kinds(events) == told
+    assert {event.probability for event in events if isinstance(event, (AlertEvent, DangerEvent))} <= {says}
+
+
+def test_a_suspicion_that_grows_is_new_when_it_is_strong_enough_to_be_told() -> None:
+    rule, events = new_rule(threshold=0.05), []
+    for step, probability in enumerate([0.01, 0.06, 0.12, 0.25, 0.6, 0.01, *[0.01] * 9]):
+        posture = replace(LYING if probability >= 0.05 else STANDING, time_s=START_S + step * STEP_S)
+        risk = replace(FALL, probability=probability)
+        events += rule.update(posture, risk, source_time_s=step * STEP_S, confirm=lambda: 0.0)
+
+    assert kinds(events) == ["new", "update", "end"]
+    assert [event.probability for event in events if isinstance(event, DangerEvent)] == [0.25, 0.6, 0.6]
 
 
 FALLEN_AWAY = replace(STANDING, trunk_angle=0.7, aspect=1.0, shoulder_y=225.0, hip_y=190.0, head_rise=0.4)
@@ -478,7 +504,7 @@ FALLEN_AWAY = replace(STANDING, trunk_angle=0.7, aspect=1.0, shoulder_y=225.0, h
 
 
 def test_whoever_fell_away_from_the_camera_is_confirmed_by_the_model_and_down_until_up_again() -> None:
-    def events_of(after: Posture, *, answer: bool) -> list[Event]:
+    def events_of(after: Posture, *, answer: float) -> list[Event]:
         rule, events = new_rule(timer_every_s=5.0, floor_after_s=0.0), []
         for step in range(100):
             at_s = step * STEP_S
@@ -487,10 +513,10 @@ def test_whoever_fell_away_from_the_camera_is_confirmed_by_the_model_and_down_un
                                   source_time_s=at_s, confirm=lambda: answer)  # fmt: skip
         return events
 
-    assert kinds(events_of(FALLEN_AWAY, answer=True))[:4] == ["new", "update", "alert state", "alert timer"]
-    assert alerts(events_of(FALLEN_AWAY, answer=True))[-1].floor_s > 12.0
-    assert kinds(events_of(STANDING, answer=True))[-1] == "end"
-    assert kinds(events_of(FALLEN_AWAY, answer=False)) == ["new", "end"]
+    assert kinds(events_of(FALLEN_AWAY, answer=0.95))[:4] == ["new", "update", "alert state", "alert timer"]
+    assert alerts(events_of(FALLEN_AWAY, answer=0.95))[-1].floor_s > 12.0
+    assert kinds(events_of(STANDING, answer=0.95))[-1] == "end"
+    assert kinds(events_of(FALLEN_AWAY, answer=0.0)) == ["new", "end"]
 
 
 def test_what_the_confirming_model_did_not_confirm_in_time_runs_out_though_the_person_lies() -> None:
@@ -499,20 +525,20 @@ def test_what_the_confirming_model_did_not_confirm_in_time_runs_out_though_the_p
         at_s = step * STEP_S
         posture = replace(LYING if at_s >= 3.0 else STANDING, time_s=START_S + at_s)
         risk = FALL if 3.0 <= at_s < 4.0 else CALM
-        events += rule.update(posture, risk, source_time_s=at_s, confirm=lambda: False)
+        events += rule.update(posture, risk, source_time_s=at_s, confirm=lambda: 0.0)
 
     assert kinds(events) == ["new", "end"]
     assert events[-1].source_time_s == pytest.approx(11.0, abs=0.5)
 
 
-def _answer(asked: list[float], at_s: float, answer: bool) -> bool:
+def _answer(asked: list[float], at_s: float, answer: float) -> float:
     asked.append(at_s)
     return answer
 
 
-@pytest.mark.parametrize(("down_s", "confirmed", "n_alerts"), [(0.4, True, 0), (1.2, True, 1), (1.2, False, 0)])
+@pytest.mark.parametrize(("down_s", "confirmed", "n_alerts"), [(0.4, 0.5, 0), (1.2, 0.5, 1), (1.2, 0.0, 0)])
 def test_when_the_source_ends_somebody_low_for_a_moment_or_by_their_own_will_is_no_alert(
-    down_s: float, confirmed: bool, n_alerts: int
+    down_s: float, confirmed: float, n_alerts: int
 ) -> None:
     rule = new_rule()
     play(rule, [(3.0, STANDING, CALM), (down_s, LYING, FALL)])

@@ -9,7 +9,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from har.errors import ShapeError
-from har.models.confirm import CONFIRM_TENSORS, TREE_DEPTH, ConfirmModel, as_arrays, fit_trees
+from har.models.confirm import CONFIRM_TENSORS, ConfirmModel, as_arrays, fit_trees
 from har.models.confirm_features import CONFIRM_FEATURES
 
 
@@ -20,8 +20,8 @@ def some_moments(n: int = 600) -> tuple[np.ndarray, np.ndarray]:
     return features, fell
 
 
-@pytest.mark.parametrize("depth", [1, 3, TREE_DEPTH])
-def test_the_arrays_answer_as_the_trees_they_are_made_of(depth: int) -> None:
+@pytest.mark.parametrize("depth", [1, 3, None])
+def test_the_arrays_answer_as_the_trees_they_are_made_of(depth: int | None) -> None:
     features, fell = some_moments()
     features = features.astype(np.float32).astype(np.float64)
     fitted = HistGradientBoostingClassifier(max_iter=20, max_depth=depth, random_state=0).fit(features, fell)
@@ -64,11 +64,13 @@ def test_arrays_that_are_no_trees_are_refused() -> None:
     model = fit_trees(*some_moments(200), weight=np.ones(200), n_trees=3)
     asks_beyond = model.split_feature.copy()
     asks_beyond[0, 0] = len(CONFIRM_FEATURES)
-    splits_a_leaf = model.split_feature.copy()
-    splits_a_leaf[0, -1] = 0.0
-
-    for wrong in (asks_beyond, splits_a_leaf, model.split_feature[:, :-1], model.split_feature[0]):
+    for wrong in (asks_beyond, model.split_feature[0], model.split_feature[:0]):
         with pytest.raises(ShapeError, match="confirming model: split_feature"):
             replace(model, split_feature=wrong)
+    for wrong_child in (0, 1, model.right_child.shape[1], np.nan):
+        goes_astray = model.right_child.copy()
+        goes_astray[0, 0] = wrong_child
+        with pytest.raises(ShapeError, match="confirming model: right_child"):
+            replace(model, right_child=goes_astray)
     with pytest.raises(ShapeError, match="leaf_value must be"):
         replace(model, leaf_value=model.leaf_value[:1])

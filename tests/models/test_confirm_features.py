@@ -131,4 +131,4 @@ def test_a_fall_out_of_sight_is_asked_about_and_somebody_found_lying_is_not() ->
 
 def always_sure() -> ConfirmModel:
     nodes = np.full((1, 1), -1.0)
-    return ConfirmModel(nodes, np.zeros((1, 1)), np.zeros((1, 1)), np.asarray(0.0), np.array([1.0, 50.0]))
+    return ConfirmModel(nodes, *np.zeros((3, 1, 1)), np.asarray(0.0), np.array([1.0, 50.0]))

@@ -36,7 +36,7 @@ DESIGN_EXAMPLES: dict[str, dict[str, Any]] = {
             "person": 7,
             "since": "2026-11-21T10:04:04.400Z",
             "source_time_s": 12.4,
-            "model": "care-4@1f3c",
+            "model": "care-5@1f3c",
             "alert": None,
         },
     },
@@ -55,7 +55,7 @@ DESIGN_EXAMPLES: dict[str, dict[str, Any]] = {
             "floor_s": 2.1,
             "probability": 0.97,
             "reason": "still down",
-            "model": "care-4@1f3c",
+            "model": "care-5@1f3c",
         },
     },
     "action.v1": {
@@ -66,7 +66,7 @@ DESIGN_EXAMPLES: dict[str, dict[str, Any]] = {
             "score": 0.88,
             "top": [["sit down", 0.88], ["stand", 0.07]],
             "since": "2026-11-21T10:04:04.400Z",
-            "model": "care-4@1f3c",
+            "model": "care-5@1f3c",
         },
     },
 }

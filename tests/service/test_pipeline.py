@@ -359,7 +359,8 @@ def kneeling_body(*, x_px: float, px_per_m: float = 150.0) -> FloatArray:
 def test_somebody_of_whom_only_scraps_are_seen_after_a_fall_gives_an_alert(risk: RiskModel, lost_s: float) -> None:
     frames = falling_person(fall_s=3.0, duration_s=12.0)
     torn = [replace(f, poses=(scraps(f.poses[0].xy),)) if f.source_time_s > lost_s else f for f in frames]
-    pipeline = new_pipeline(risk)
+    assert risk.confirm is not None
+    pipeline = new_pipeline(replace(risk, confirm=replace(risk.confirm, threshold=0.9)))
 
     events = play(pipeline, torn)
 

@@ -70,11 +70,23 @@ def test_windows_in_a_row_are_one_suspicion_and_an_alert_outside_a_fall_is_false
 def test_only_alerts_before_a_fall_are_of_daily_life() -> None:
     fall = stream_of_fall()
     before, meanwhile, long_after = 0.5 * FALL_S, GROUND_S + 3.0, GROUND_S + 60.0
-    told = [Suspicion(at_s, [(at_s, 0.9)]) for at_s in (before, meanwhile, meanwhile + 1.0, long_after)]
+    told = [Suspicion(at_s, 0.9, [(at_s, 0.9)]) for at_s in (before, meanwhile, meanwhile + 1.0, long_after)]
 
     tally = count([fall], [told])
 
     assert (tally.found, tally.false_alerts, tally.suspicions) == (1, 1, 1)
+
+
+def test_weak_suspicions_are_asked_about_but_only_those_told_are_counted() -> None:
+    fall = stream_of_fall()
+    calm = replace(fall, falls=())
+    weak = np.where(sure_from(calm, GROUND_S, 10.0) > 0.5, 0.15, 0.0)
+
+    told = play(calm, weak, threshold=0.1, ask=lambda at_s: 0.9)
+    tallies = [count([calm], [told], tell_from=tell_from) for tell_from in (0.1, 0.2)]
+
+    assert [suspicion.probability for suspicion in told] == [0.15]
+    assert [(tally.false_alerts, tally.suspicions) for tally in tallies] == [(1, 1), (1, 0)]
 
 
 def test_a_count_is_told_with_what_it_does_not_rule_out() -> None:

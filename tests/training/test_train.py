@@ -269,17 +269,17 @@ def test_nobody_is_in_training_and_validation(tmp_path: Path) -> None:
 
 def test_the_bundle_loads_and_its_card_tells_where_it_comes_from(tmp_path: Path) -> None:
     clips = clip_set(n_subjects=6)
-    train(clips, out_bundle=tmp_path / "Care 4", recipe=TINY, command="har train clips --out care-4")
+    train(clips, out_bundle=tmp_path / "Care 5", recipe=TINY, command="har train clips --out care-5")
 
-    bundle = load_bundle(tmp_path / "Care 4")
+    bundle = load_bundle(tmp_path / "Care 5")
 
-    assert bundle.name == "care-4"
+    assert bundle.name == "care-5"
     assert bundle.labels == ("stand", "walk", "wave")
     assert (bundle.rate_hz, bundle.window_frames) == (15.0, 16)
     for text in (
         "made in a test",
         "Apache-2.0",
-        "`har train clips --out care-4`",
+        "`har train clips --out care-5`",
         "coco17",
         "Not a medical device",
         "wave",
@@ -332,4 +332,4 @@ def test_clips_with_none_of_the_labels_cannot_be_judged_by(tmp_path: Path) -> No
 
 
 def test_a_folder_gives_a_bundle_its_name() -> None:
-    assert [bundle_name(Path(each)) for each in ("care-4", "Mein Modell!", "..")] == ["care-4", "mein-modell", "model"]
+    assert [bundle_name(Path(each)) for each in ("care-5", "Mein Modell!", "..")] == ["care-5", "mein-modell", "model"]

@@ -29,7 +29,7 @@ class Tally:
         falls: how many there were.
         found: falls with an alert between their start and 10 s after the ground.
         false_alerts: alerts before any fall; what comes after one is neither, and its time is not in `daily_h`.
-        suspicions: suspicions that began before any fall.
+        suspicions: suspicions that began before any fall and were told.
         daily_h: hours without a fall that were watched.
     """
 
@@ -66,10 +66,12 @@ class Suspicion:
 
     Attributes:
         at_s: when it began.
+        probability: the highest while it lasted.
         asked: (time, probability) each time that the alert rule asked for confirmation.
     """
 
     at_s: float
+    probability: float
     asked: list[tuple[float, float]]
 
     def raised_s(self, threshold: float) -> float | None:
@@ -91,7 +93,8 @@ def play(stream: Stream, probability: Array, *, threshold: float, ask: Ask | Non
         threshold: from which danger is suspected.
         ask: gives the confirming model's probability at a time; None where staying down is enough.
     """
-    rule = DangerRule(DangerSettings(threshold=threshold, floor_after_s=0.0), camera="clip", person=0, model="-")
+    settings = DangerSettings(threshold=threshold, tell_from=0.0, floor_after_s=0.0)
+    rule = DangerRule(settings, camera="clip", person=0, model="-")
     found: list[Suspicion] = []
     for reading, danger in zip(stream.readings, probability.tolist(), strict=True):
         asked: list[tuple[float, float]] = []
@@ -100,22 +103,30 @@ def play(stream: Stream, probability: Array, *, threshold: float, ask: Ask | Non
             risk = Risk(danger, judge_features(reading.features), "", reading.before)
         confirm = None if ask is None else partial(_note, asked, reading.time_s, ask)
         events = rule.update(reading.posture, risk, source_time_s=reading.time_s, confirm=confirm)
-        found += [Suspicion(reading.time_s, []) for e in events if isinstance(e, DangerEvent) and e.phase == "new"]
+        told = [event for event in events if isinstance(event, DangerEvent)]
+        found += [Suspicion(reading.time_s, 0.0, []) for event in told if event.phase == "new"]
         if ask is None:
             asked = [(e.source_time_s, 1.0) for e in events if isinstance(e, AlertEvent) and e.change == "state"]
         if found:
             found[-1].asked += asked
+            found[-1].probability = max([found[-1].probability, *(event.probability for event in told)])
     return found
 
 
-def _note(asked: list[tuple[float, float]], at_s: float, ask: Ask) -> bool:
+def _note(asked: list[tuple[float, float]], at_s: float, ask: Ask) -> float:
     """Note what the confirming model says; confirm nothing."""
     asked.append((at_s, ask(at_s)))
-    return False
+    return 0.0
 
 
-def count(streams: Sequence[Stream], suspicions: Sequence[Sequence[Suspicion]], *, threshold: float = 0.5) -> Tally:
-    """Hold what was suspected, and confirmed from a threshold on, against the falls of streams."""
+def count(
+    streams: Sequence[Stream],
+    suspicions: Sequence[Sequence[Suspicion]],
+    *,
+    threshold: float = 0.5,
+    tell_from: float = 0.0,
+) -> Tally:
+    """Hold what was suspected, confirmed from a threshold on and told from another on, against the falls of streams."""
     n_falls = found = false = n_suspicions = 0
     for stream, told in zip(streams, suspicions, strict=True):
         hits = dict.fromkeys(stream.falls, False)
@@ -127,7 +138,7 @@ def count(streams: Sequence[Stream], suspicions: Sequence[Sequence[Suspicion]], 
                 false += 1
         n_falls += len(hits)
         found += sum(hits.values())
-        n_suspicions += sum(_is_daily(stream, each.at_s) for each in told)
+        n_suspicions += sum(each.probability >= tell_from and _is_daily(stream, each.at_s) for each in told)
     return Tally(n_falls, found, false, n_suspicions, sum(stream.daily_s for stream in streams) / 3600.0)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from har.alerts import TELL_FROM
 from har.clips import Clip
 from har.errors import ShapeError
 from har.models.bundle import RiskPart
@@ -24,7 +25,7 @@ from har.training.risk.windows import RiskWindows, cut_risk_windows
 
 N_GOLDEN = 16
 PENALTY = 0.3
-_SUSPICIONS = (0.05, 0.2, 0.5)
+_SUSPICIONS = (0.02, 0.05, 0.2, 0.5)
 """Thresholds of suspicion that are tried."""
 _CONFIRMATIONS = tuple(1 - 0.9 * 0.8**k for k in range(28))
 """Thresholds of confirmation that are tried: 0.1, 0.28, 0.42 and so on up to 0.998."""
@@ -146,10 +147,10 @@ def fit_risk(windows: RiskWindows, *, alerts_per_day: float = ALERTS_PER_DAY) ->
 
     The alert rule is played over everybody in time order, by models that had not seen them, with each of some
     thresholds of suspicion and of confirmation. Of the pairs that keep to the budget of false alerts the one that finds
-    most falls is taken, and of those the one that suspects least. A budget that would cost more than a tenth of the
-    falls yields. Alerts and falls are counted in recordings of life where there are any, for only there do things
-    happen as often as they do; else in the clips. Where there is too little to fit a confirming model on, staying
-    down is confirmation.
+    most falls is taken, and of those the one that tells of fewest suspicions and asks least. A budget that would cost
+    more than a tenth of the falls yields. Alerts and falls are counted in recordings of life where there are any, for
+    only there do things happen as often as they do; else in the clips. Where there is too little to fit a confirming
+    model on, staying down is confirmation.
 
     Args:
         windows: of people in danger and others.
@@ -244,11 +245,11 @@ def _try_threshold(
         suspicions.append(told)
     chosen = [streams[number] for number in judged]
     if answers is None:
-        return [_Trial(model, count(chosen, suspicions))]
+        return [_Trial(model, count(chosen, suspicions, tell_from=TELL_FROM))]
     return [
         _Trial(
             replace(model, confirm=replace(answers.model, threshold=threshold)),
-            count(chosen, suspicions, threshold=threshold),
+            count(chosen, suspicions, threshold=threshold, tell_from=TELL_FROM),
         )
         for threshold in _CONFIRMATIONS
     ]
@@ -261,5 +262,5 @@ def _within_budget(trials: Sequence[_Trial], *, per_day: float) -> _Trial:
     allowed = per_day * trials[0].tally.daily_h / HOURS_PER_DAY
     within = [trial for trial in usable if trial.tally.false_alerts <= allowed]
     if within:
-        return min(within, key=lambda trial: (-trial.tally.found, trial.tally.suspicions))
-    return min(usable, key=lambda trial: (trial.tally.false_alerts, -trial.tally.found, trial.tally.suspicions))
+        return min(within, key=lambda trial: (-trial.tally.found, trial.tally.suspicions, -trial.model.threshold))
+    return min(usable, key=lambda trial: (trial.tally.false_alerts, -trial.tally.found, -trial.model.threshold))
