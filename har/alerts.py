@@ -1,4 +1,4 @@
-"""From danger scores to events: suspicion at once, an alert after confirmation, one alert per incident.
+"""From danger scores to events: suspicion first, an alert after confirmation, one alert per incident.
 
 One `DangerRule` watches one person. Suspicion comes from the risk model and is published as a danger event at once,
 unless it is so weak that it waits for the confirming model in silence. It becomes an alert when the person is not up
@@ -95,10 +95,10 @@ class Incident:
     """One danger of one person, from suspicion to end.
 
     Attributes:
-        kind: kind told so far; it may rise.
+        kind: kind so far; it may rise.
         since_s: capture time of the suspicion.
         probability: highest probability so far.
-        told_probability: probability of the last danger event; 0 before the first.
+        told_probability: probability of the last danger event; None before the first.
         reason: why, in words.
         before: how high the body was before it began; None if nobody saw the person before they lay.
         place: where the person was last seen, pixels.
@@ -115,7 +115,7 @@ class Incident:
     kind: DangerKind
     since_s: float
     probability: float
-    told_probability: float
+    told_probability: float | None
     reason: str
     before: Stance | None
     place: tuple[float, float]
@@ -191,6 +191,11 @@ class DangerRule:
         """The floor timer runs."""
         return self._floor_since_s is not None
 
+    @property
+    def told_danger(self) -> float:
+        """The probability of danger that was told last; 0 while there is none."""
+        return (self.incident.told_probability or 0.0) if self.incident is not None else 0.0
+
     def is_same(self, posture: Posture) -> bool:
         """Say whether somebody seen near here may be this person, lost from sight: down in danger, or on the floor.
 
@@ -264,7 +269,7 @@ class DangerRule:
         if incident.alert is None:
             if self._confirmed(incident, now_s, confirm):
                 return self._raise_alert(incident, posture, source_time_s, change_reason=None)
-            if incident.probability >= incident.told_probability + 0.1:
+            if incident.told_probability is None or incident.probability >= incident.told_probability + 0.1:
                 return self._tell("update", posture, source_time_s)
             return []
         if incident.down_s is not None and now_s - incident.told_s >= self._settings.timer_every_s:
@@ -337,7 +342,7 @@ class DangerRule:
         events: list[Event] = []
         reason = f"low on the floor for {posture.time_s - since_s:.0f} s"
         if self.incident is None:
-            self.incident = Incident("floor", since_s, 1.0, 0.0, reason, None, posture.place, posture.body_px,
+            self.incident = Incident("floor", since_s, 1.0, None, reason, None, posture.place, posture.body_px,
                                      down_s=since_s, down_seen_s=posture.time_s)  # fmt: skip
             events += self._tell("new", posture, source_time_s)
         incident = self.incident
@@ -372,7 +377,7 @@ class DangerRule:
         """Give the danger event, unless the suspicion is too weak to be told; the first that is told is new."""
         incident = self.incident
         assert incident is not None
-        if not incident.told_probability:
+        if incident.told_probability is None:
             weak = incident.probability < self._settings.tell_from and incident.alert is None
             if weak or phase == "end":
                 return []
@@ -387,7 +392,7 @@ class DangerRule:
 
 
 def _agrees(confirm: Confirm | None, incident: Incident) -> bool:
-    """Ask the confirming model, if there is one; what it says is what an alert says."""
+    """Ask the confirming model, if there is one; an alert is as sure as the surer of both models."""
     if confirm is None:
         return True
     probability = confirm()
@@ -468,7 +473,7 @@ def _inside(place: tuple[float, float], corners: Sequence[tuple[float, float]]) 
 
 
 def _begin(posture: Posture, risk: Risk) -> Incident:
-    return Incident(risk.kind, posture.time_s, risk.probability, 0.0, risk.reason, risk.before,
+    return Incident(risk.kind, posture.time_s, risk.probability, None, risk.reason, risk.before,
                     posture.place, posture.body_px)  # fmt: skip
 
 

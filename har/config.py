@@ -166,7 +166,8 @@ class DangerSettings(_Table):
         default=None, description="probability from which danger is suspected; unset: the bundle's own"
     )
     tell_from: Fraction = Field(
-        default=0.2, description="probability from which a suspicion is told at once; a weaker one if confirmed"
+        default=0.2,
+        description="probability from which a suspicion is told at once; a weaker one is told only as an alert",
     )
     confirm_s: Annotated[float, Field(ge=2.0, le=3.0)] = Field(
         default=2.5, description="seconds somebody stays down before the alert is raised"

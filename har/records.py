@@ -232,7 +232,7 @@ class ActionEvent:
 
 @dataclass(frozen=True, slots=True)
 class DangerEvent:
-    """A suspicion of danger began, changed or ended; sent at once, before any confirmation.
+    """A suspicion of danger began, changed or ended; sent at once, a weak one only when it becomes an alert.
 
     Attributes:
         camera: the camera's name.

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from har.alerts import TELL_FROM
 from har.config import EXAMPLE, config_schema, load_config, parse_config
 from har.errors import ConfigError
 
@@ -29,6 +30,7 @@ def test_an_empty_file_gives_the_documented_defaults() -> None:
 
     assert (config.site, config.pose.name, config.pose.max_people) == ("home", "blazepose", 2)
     assert (config.danger.threshold, config.danger.confirm_s, config.danger.floor_after_s) == (None, 2.5, 60.0)
+    assert config.danger.tell_from == TELL_FROM  # what a bundle's count of suspicions rests on
     assert (config.broker.url, config.store.url, config.model.bundle, dict(config.cameras)) == (None, None, None, {})
 
 

@@ -149,6 +149,7 @@ def _head(plan: LifePlan) -> Row:
         "model": load_bundle(plan.bundle).model_id,
         "seed": plan.seed,
         "rest_zones": plan.rest_zones,
+        "tell_from": Config().danger.tell_from,
         "code": code,
     }
 

@@ -96,7 +96,7 @@ class Terminal:
 def _is_worth_a_line(body: dict[str, Any]) -> bool:
     """Say whether an event says more than the alert that comes right behind it."""
     data = body["data"]
-    return not (body["type"] == "har.danger.v1" and data["phase"] == "update" and data["alert"])
+    return not (body["type"] == "har.danger.v1" and data["phase"] != "end" and data["alert"])
 
 
 def _write(file: IO[str], text: str) -> None:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from har.errors import ShapeError
 from har.models import bundle_contents as contents
 from har.models.bundle_files import read_files, refuse_existing, write_folder, write_zip
+from har.models.confirm_features import CONFIRM_FEATURES
 from har.models.risk import RiskModel
 from har.models.stgcn import STGCN, STGCNConfig
 from har.models.streams import Streams, as_streams
@@ -119,6 +120,7 @@ class Bundle:
             threshold=float(self.risk_meta["threshold"]),
             confirm_threshold=float(confirm.get("threshold", 0.5)),
             features=self.risk_meta["features"],
+            confirm_features=confirm.get("features", CONFIRM_FEATURES),
         )
 
 

@@ -61,7 +61,7 @@ class ConfirmModel:
             if getattr(self, name).shape != shape:
                 raise ShapeError(f"confirming model: {name} must be {shape}, got {getattr(self, name).shape}.")
         asked = self.split_feature
-        if asked.max() >= len(self.features) or asked.min() < _LEAF:
+        if not np.isin(asked, np.arange(-1, len(self.features))).all():
             raise ShapeError("confirming model: split_feature holds what is no feature.")
         number, right = np.arange(trees[1]), self.right_child
         if ((asked != _LEAF) & ~((right > number + 1) & (right < trees[1]))).any():
@@ -146,9 +146,11 @@ def as_arrays(fitted: Any) -> ConfirmModel:
     for tree, nodes in enumerate(trees):
         splits = np.flatnonzero(nodes["is_leaf"] == 0)
         leaves = np.flatnonzero(nodes["is_leaf"])
+        if (nodes["left"][splits] != splits + 1).any():
+            raise ShapeError("this scikit-learn orders the nodes of trees in another way. Use the one that is pinned.")
         feature[tree, splits] = nodes["feature_idx"][splits]
         value[tree, splits] = nodes["num_threshold"][splits]
-        right[tree, splits] = nodes["right"][splits]  # its left ones are the next, as ours
+        right[tree, splits] = nodes["right"][splits]
         leaf[tree, leaves] = nodes["value"][leaves]
     base = np.asarray(float(fitted._baseline_prediction.item()))
     return ConfirmModel(feature, value, right, leaf, base, np.array([1.0, 0.0]))

@@ -63,7 +63,7 @@ class ActionData(_Strict):
 
 
 class DangerData(_Strict):
-    """A suspicion of danger began, changed or ended; sent at once, a weak one only when it is confirmed."""
+    """A suspicion of danger began, changed or ended; sent at once, a weak one only when it becomes an alert."""
 
     phase: Literal["new", "update", "end"]
     kind: Literal["fall", "floor", "risk"]

@@ -157,9 +157,8 @@ class Pipeline:
         return events
 
     def people(self) -> list[tuple[int, Track, str, float]]:
-        """Give everybody in view for drawing: the number that events name, track, last label, danger in [0, 1]."""
-        return [(p.person, p.track, p.label, p.rule.incident.probability if p.rule.incident else 0.0)
-                for p in self._people.values() if p.lost_s is None]  # fmt: skip
+        """Give everybody in view for drawing: the number that events name, track, last label, danger told in [0, 1]."""
+        return [(p.person, p.track, p.label, p.rule.told_danger) for p in self._people.values() if p.lost_s is None]
 
     def dangers(self) -> dict[int, float]:
         """Give the probability of danger in the last window of everybody in view."""

@@ -82,7 +82,7 @@ class Verdict:
         falls: every fall of the truth.
         false_alerts: alerts of kind `fall` or `risk` that find no fall.
         floor_alerts: alerts of kind `floor`.
-        suspicions: suspicions of kind `fall` or `risk` that began outside a fall.
+        suspicions: suspicions of kind `fall` or `risk` that were first told outside a fall.
         labels: seconds of each label by the truth, and seconds of it in which the model said so.
     """
 

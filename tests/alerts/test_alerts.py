@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from har.alerts import DangerRule, DangerSettings, is_down, is_in, is_on_floor, is_up
+from har.alerts import Confirm, DangerRule, DangerSettings, is_down, is_in, is_on_floor, is_up
 from har.records import AlertEvent, DangerEvent, Event, Posture, Risk, Stance
 
 START_S = 1_700_000_000.0
@@ -39,7 +39,7 @@ def new_rule(**settings_: float) -> DangerRule:
 
 
 def play(rule: DangerRule, scene: Scene, *, resting: Callable[[float], bool] = lambda at_s: False,
-         step_s: float = STEP_S, begin_s: float = 0.0) -> list[Event]:  # fmt: skip
+         step_s: float = STEP_S, begin_s: float = 0.0, confirm: Confirm | None = None) -> list[Event]:  # fmt: skip
     """Feed a scene, one reading each `step_s` of capture time."""
     events: list[Event] = []
     at_s, end_s = begin_s, begin_s
@@ -47,7 +47,7 @@ def play(rule: DangerRule, scene: Scene, *, resting: Callable[[float], bool] = l
         end_s += duration_s
         while at_s < end_s - 1e-9:
             now = replace(posture, time_s=START_S + at_s)
-            events += rule.update(now, risk, source_time_s=at_s, resting=resting(at_s))
+            events += rule.update(now, risk, source_time_s=at_s, resting=resting(at_s), confirm=confirm)
             at_s += step_s
     return events
 
@@ -428,13 +428,24 @@ def test_a_zone_holds_what_lies_within_its_corners() -> None:
 
 
 POSTURES = st.sampled_from([STANDING, SITTING, LYING, LOST, LOST_AT_EDGE])
-RISKS = st.sampled_from([None, CALM, FALL, replace(FALL, kind="risk", probability=0.6)])
+RISKS = st.sampled_from([None, CALM, FALL, replace(FALL, kind="risk", probability=0.6),
+                         *(replace(FALL, probability=weak) for weak in (0.08, 0.15, 0.25))])  # fmt: skip
 
 
-@given(scene=st.lists(st.tuples(st.floats(0.2, 40.0), POSTURES, RISKS), max_size=12))
-@settings(max_examples=100, deadline=None)
-def test_whatever_happens_danger_begins_before_it_ends_and_an_incident_has_one_alert(scene: Scene) -> None:
-    events = play(new_rule(), scene)
+@given(
+    scene=st.lists(st.tuples(st.floats(0.2, 40.0), POSTURES, RISKS), max_size=12),
+    threshold=st.sampled_from([0.07, 0.5]),
+    says=st.sampled_from([None, 0.0, 0.97]),
+    why=st.sampled_from(["source_ended", "camera_lost", "left"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_happens_danger_begins_before_it_ends_and_an_incident_has_one_alert(
+    scene: Scene, threshold: float, says: float | None, why: str
+) -> None:
+    rule, confirm = new_rule(threshold=threshold), None if says is None else lambda: says
+    events = play(rule, scene, confirm=confirm)
+    last = replace(scene[-1][1] if scene else STANDING, time_s=START_S + 1e4)
+    events += rule.finish(last, source_time_s=1e4, why=why, confirm=confirm)
 
     open_, raised = False, None
     for event in events:
@@ -486,6 +497,35 @@ def test_a_weak_suspicion_is_told_only_if_it_is_confirmed_and_then_with_what_the
 
     assert kinds(events) == told
     assert {event.probability for event in events if isinstance(event, (AlertEvent, DangerEvent))} <= {says}
+
+
+def test_whoever_is_suspected_in_silence_is_told_of_by_the_floor_timer_or_when_the_source_ends() -> None:
+    def suspected(says: float, *, floor_after_s: float) -> tuple[DangerRule, list[Event]]:
+        rule = new_rule(threshold=0.05, floor_after_s=floor_after_s)
+        weak = replace(FALL, probability=0.1)
+        return rule, play(rule, [(1.0, STANDING, CALM), (7.0, LYING, weak)], confirm=lambda: says)
+
+    rule, quiet = suspected(0.0, floor_after_s=0.0)
+    last = replace(LYING, time_s=START_S + 8.0)
+    at_the_end = rule.finish(last, source_time_s=8.0, why="source_ended", confirm=lambda: 0.6)
+    left = suspected(0.0, floor_after_s=0.0)[0].finish(last, source_time_s=8.0, why="left", confirm=lambda: 0.6)
+    _, on_floor = suspected(0.0, floor_after_s=5.0)
+
+    assert (quiet, left) == ([], [])
+    assert kinds(at_the_end) == ["new", "alert state"]
+    assert kinds(on_floor) == ["new", "alert state"]
+    assert {event.kind for event in on_floor if isinstance(event, AlertEvent | DangerEvent)} == {"floor"}
+
+
+@pytest.mark.parametrize("tell_from", [0.05, 0.0])
+def test_a_suspicion_is_told_from_where_the_settings_say(tell_from: float) -> None:
+    rule, events = new_rule(threshold=0.02, tell_from=tell_from), []
+    for step, probability in enumerate([0.0, 0.03, 0.06, 0.06, *[0.0] * 10]):
+        posture = replace(LYING if 1 <= step < 4 else STANDING, time_s=START_S + step * STEP_S)
+        events += rule.update(posture, replace(FALL, probability=probability), source_time_s=step * STEP_S)
+
+    assert kinds(events) == ["new", "end"]
+    assert events[0].probability == (0.06 if tell_from else 0.03)
 
 
 def test_a_suspicion_that_grows_is_new_when_it_is_strong_enough_to_be_told() -> None:

@@ -292,11 +292,11 @@ def test_the_features_that_speak_most_for_danger_are_named() -> None:
 def test_the_arrays_answer_alike_after_a_bundle_was_saved_and_loaded(tmp_path: Path) -> None:
     features, danger, subject = some_windows()
     fit = fit_with_folds(features, danger, subject, n_components=12)
-    few = features[:, : len(CONFIRM_FEATURES)]
-    confirming = fit_trees(few, danger, weight=np.ones(len(few)), n_trees=5)
+    names = CONFIRM_FEATURES[5 : 5 + 2 * features.shape[1] : 2]
+    confirming = fit_trees(features, danger, weight=np.ones(len(features)), n_trees=5)
     model = replace(fit.model, threshold=0.3, confirm=replace(confirming, threshold=0.9))
     meta = {"features": list(FEATURES), "threshold": 0.3}
-    meta |= {"confirm": {"features": list(CONFIRM_FEATURES), "threshold": 0.9}}
+    meta |= {"confirm": {"features": list(names), "threshold": 0.9}}
 
     loaded = saved_and_loaded(tmp_path, RiskPart(model.to_arrays(), meta, features[:4]))
 
@@ -307,8 +307,8 @@ def test_the_arrays_answer_alike_after_a_bundle_was_saved_and_loaded(tmp_path: P
     wanted = 1 / (1 + np.exp(-(slope * pipeline.decision_function(features) + offset)))
     np.testing.assert_allclose(loaded.probability(features), wanted, atol=1e-6)
     assert loaded.confirm is not None
-    assert (loaded.threshold, loaded.confirm.threshold) == (0.3, 0.9)
-    np.testing.assert_allclose(loaded.confirm.probability(few), confirming.probability(few), atol=1e-12)
+    assert (loaded.threshold, loaded.confirm.threshold, loaded.confirm.features) == (0.3, 0.9, names)
+    np.testing.assert_allclose(loaded.confirm.probability(features), confirming.probability(features), atol=1e-12)
 
 
 def test_a_model_fitted_on_fewer_features_looks_at_its_own_only(tmp_path: Path) -> None:

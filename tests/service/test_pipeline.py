@@ -355,16 +355,26 @@ def kneeling_body(*, x_px: float, px_per_m: float = 150.0) -> FloatArray:
     return joints
 
 
-@pytest.mark.parametrize("lost_s", [3.55, 3.65, 3.8])
+@pytest.mark.parametrize("lost_s", [3.65, 3.8])
 def test_somebody_of_whom_only_scraps_are_seen_after_a_fall_gives_an_alert(risk: RiskModel, lost_s: float) -> None:
     frames = falling_person(fall_s=3.0, duration_s=12.0)
     torn = [replace(f, poses=(scraps(f.poses[0].xy),)) if f.source_time_s > lost_s else f for f in frames]
-    assert risk.confirm is not None
-    pipeline = new_pipeline(replace(risk, confirm=replace(risk.confirm, threshold=0.9)))
+    pipeline = new_pipeline(risk)
 
     events = play(pipeline, torn)
 
     assert kinds(events) == ["new", "alert state"]
+
+
+def test_a_suspicion_too_weak_to_be_told_is_not_drawn_either(risk: RiskModel) -> None:
+    weak = PipelineSettings(danger=DangerSettings(threshold=1e-9, tell_from=1.0, floor_after_s=0.0))
+    assert risk.confirm is not None
+    pipeline = new_pipeline(replace(risk, confirm=replace(risk.confirm, threshold=1.0)), settings=weak)
+
+    events = play(pipeline, falling_person(fall_s=3.0, duration_s=5.0))
+
+    assert kinds(events) == []
+    assert [danger for *_, danger in pipeline.people()] == [0.0]
 
 
 def test_a_floor_alert_is_one_alert_though_the_pose_comes_and_goes() -> None:

@@ -83,10 +83,22 @@ def test_weak_suspicions_are_asked_about_but_only_those_told_are_counted() -> No
     weak = np.where(sure_from(calm, GROUND_S, 10.0) > 0.5, 0.15, 0.0)
 
     told = play(calm, weak, threshold=0.1, ask=lambda at_s: 0.9)
-    tallies = [count([calm], [told], tell_from=tell_from) for tell_from in (0.1, 0.2)]
+    tallies = [count([calm], [told], threshold=confirm, tell_from=tell_from)
+               for confirm, tell_from in ((0.95, 0.1), (0.95, 0.2), (0.5, 0.2))]  # fmt: skip
 
     assert [suspicion.probability for suspicion in told] == [0.15]
-    assert [(tally.false_alerts, tally.suspicions) for tally in tallies] == [(1, 1), (1, 0)]
+    assert [(tally.false_alerts, tally.suspicions) for tally in tallies] == [(0, 1), (0, 0), (1, 1)]
+
+
+def test_a_suspicion_is_as_strong_as_its_strongest_moment() -> None:
+    fall = stream_of_fall()
+    calm = replace(fall, falls=())
+    strong = sure_from(calm, GROUND_S, 10.0) > 0.5
+    growing = np.where(strong, np.minimum(0.15 + 0.02 * np.cumsum(strong), 0.24), 0.0)
+
+    (told,) = play(calm, growing, threshold=0.1)
+
+    assert told.probability == pytest.approx(0.24)
 
 
 def test_a_count_is_told_with_what_it_does_not_rule_out() -> None:
@@ -115,6 +127,7 @@ def test_of_equals_the_one_that_suspects_least_is_taken() -> None:
     quiet, loud = trial(found=97, false=0, suspicions=3), trial(found=97, false=0, suspicions=30)
 
     assert _within_budget([loud, quiet], per_day=1.0) is quiet
+    assert _within_budget([loud, quiet], per_day=0.0) is quiet
 
 
 def test_a_budget_that_costs_too_many_falls_yields() -> None:
@@ -164,3 +177,10 @@ def test_of_many_windows_some_of_both_kinds_are_looked_at(n_in_danger: int, n_ot
     assert len(rows) <= MAX_ROWS
     assert danger[rows].sum() == pytest.approx(min(n_in_danger, MAX_ROWS / 2), rel=0.5)
     assert (~danger[rows]).sum() == pytest.approx(min(n_others, MAX_ROWS - danger[rows].sum()), rel=0.5)
+
+
+def test_of_thresholds_that_come_to_the_same_the_one_that_asks_least_is_taken() -> None:
+    often, seldom = (trial(found=90, false=1, threshold=threshold) for threshold in (0.02, 0.5))
+
+    assert _within_budget([often, seldom], per_day=1.0) is seldom
+    assert _within_budget([often, seldom], per_day=0.0) is seldom

@@ -104,12 +104,13 @@ def play(stream: Stream, probability: Array, *, threshold: float, ask: Ask | Non
         confirm = None if ask is None else partial(_note, asked, reading.time_s, ask)
         events = rule.update(reading.posture, risk, source_time_s=reading.time_s, confirm=confirm)
         told = [event for event in events if isinstance(event, DangerEvent)]
-        found += [Suspicion(reading.time_s, 0.0, []) for event in told if event.phase == "new"]
+        found += [Suspicion(reading.time_s, event.probability, []) for event in told if event.phase == "new"]
         if ask is None:
             asked = [(e.source_time_s, 1.0) for e in events if isinstance(e, AlertEvent) and e.change == "state"]
         if found:
             found[-1].asked += asked
-            found[-1].probability = max([found[-1].probability, *(event.probability for event in told)])
+            now = [rule.incident.probability] if rule.incident is not None else [event.probability for event in told]
+            found[-1].probability = max(found[-1].probability, *now, 0.0)
     return found
 
 
@@ -138,7 +139,10 @@ def count(
                 false += 1
         n_falls += len(hits)
         found += sum(hits.values())
-        n_suspicions += sum(each.probability >= tell_from and _is_daily(stream, each.at_s) for each in told)
+        n_suspicions += sum(
+            (each.probability >= tell_from or raised_s is not None) and _is_daily(stream, each.at_s)
+            for each, raised_s in zip(told, raised, strict=True)
+        )
     return Tally(n_falls, found, false, n_suspicions, sum(stream.daily_s for stream in streams) / 3600.0)
 
 

@@ -261,6 +261,10 @@ def _within_budget(trials: Sequence[_Trial], *, per_day: float) -> _Trial:
     usable = [trial for trial in trials if trial.tally.found >= (1 - _FALLS_GIVEN_UP) * most]
     allowed = per_day * trials[0].tally.daily_h / HOURS_PER_DAY
     within = [trial for trial in usable if trial.tally.false_alerts <= allowed]
+
+    def worth(trial: _Trial) -> tuple[float, ...]:
+        return -trial.tally.found, trial.tally.suspicions, -trial.model.threshold
+
     if within:
-        return min(within, key=lambda trial: (-trial.tally.found, trial.tally.suspicions, -trial.model.threshold))
-    return min(usable, key=lambda trial: (trial.tally.false_alerts, -trial.tally.found, -trial.model.threshold))
+        return min(within, key=worth)
+    return min(usable, key=lambda trial: (trial.tally.false_alerts, *worth(trial)))
