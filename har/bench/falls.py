@@ -70,7 +70,7 @@ def bench_falls(
     yardstick = measure_yardstick()
     address = model or str(find_bundle().name)
     bundle = load_bundle(find_bundle(model))
-    own = bundle.risk_model()
+    own = bundle.risk_model
     if own is None:
         raise ConfigError(f"bundle {bundle.model_id} has no risk part. Use one trained on clips that tell of falls.")
     say("fitting one risk model for each person left out")

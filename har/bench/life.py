@@ -243,7 +243,7 @@ def open_judge(bundle: Path) -> Judge:
 
     torch.set_num_threads(1)
     opened = load_bundle(bundle)
-    risk = opened.risk_model()
+    risk = opened.risk_model
     if risk is None:
         raise ConfigError(
             f"{opened.model_id} has no risk part, so it finds no falls. Give a model trained on clips that tell of "

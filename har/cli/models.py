@@ -138,7 +138,7 @@ def _danger_text(loaded: Bundle) -> str:
     """Tell from which probabilities danger is suspected and confirmed."""
     from har.models.risk import NO_RISK_PART
 
-    risk = loaded.risk_model()
+    risk = loaded.risk_model
     if risk is None:
         return NO_RISK_PART
     confirmed = "by staying down" if risk.confirm is None else f"from {risk.confirm.threshold:.2f} on, unless up again"

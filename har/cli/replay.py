@@ -84,7 +84,7 @@ def _open_judges(model: str, against: str | None, config: Config) -> list[Judge]
         bundle = load_bundle(find_bundle(address))
         if any(judge.name == bundle.model_id for judge in judges):
             raise ConfigError(f"--model and --against are the same bundle, {bundle.model_id}. Give two, or one alone.")
-        judges.append(Judge(bundle.model_id, address, bundle, bundle.risk_model(), config))
+        judges.append(Judge(bundle.model_id, address, bundle, bundle.risk_model, config))
         if judges[-1].risk is None:
             say(f"har: {bundle.model_id} has no risk part: it raises no alert but that of the floor timer.")
     return judges

@@ -77,7 +77,7 @@ def run(
     bundle = load_bundle(find_bundle(model or config.model.bundle))
     if problem := bundle.live_problem():
         raise BundleError(problem)
-    if bundle.risk is None:
+    if bundle.risk_model is None:
         say(f"har: {bundle.model_id} has {NO_RISK_PART}.")
     plans = [_with_threshold(plan, config, bundle) for plan in plans]
     with contextlib.ExitStack() as stack:
@@ -163,7 +163,7 @@ def _plan(
 
 def _with_threshold(plan: CameraPlan, config: Config, bundle: Bundle) -> CameraPlan:
     """Set the threshold of suspicion: the config's, else the bundle's own."""
-    risk = bundle.risk_model()
+    risk = bundle.risk_model
     own = risk.threshold if risk is not None else 1.0
     threshold = own if config.danger.threshold is None else config.danger.threshold
     danger = replace(plan.settings.danger, threshold=threshold)

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from har.errors import ShapeError
 from har.models import bundle_contents as contents
 from har.models.bundle_files import read_files, refuse_existing, write_folder, write_zip
-from har.models.confirm_features import CONFIRM_FEATURES
 from har.models.risk import RiskModel
 from har.models.stgcn import STGCN, STGCNConfig
 from har.models.streams import Streams, as_streams
@@ -46,7 +45,7 @@ class Bundle:
         labels: label of each output of the model.
         config: hyper-parameters of the network, of the first if there are several.
         model: the networks, in evaluation mode, on the CPU.
-        risk: arrays of the risk model, as of `RiskModel.to_arrays`, read-only; None if the bundle has no risk part.
+        risk_model: the risk model that gave the golden answers; None if the bundle has no risk part.
         risk_meta: "features" (names, in order), "threshold" and whatever else its maker noted; empty without risk part.
         rate_hz: frames per second of the windows.
         window_frames: frames of a window.
@@ -65,7 +64,7 @@ class Bundle:
     labels: tuple[str, ...]
     config: STGCNConfig
     model: Streams
-    risk: Mapping[str, RiskArray] | None
+    risk_model: RiskModel | None
     risk_meta: Mapping[str, Any]
     rate_hz: float
     window_frames: int
@@ -110,18 +109,10 @@ class Bundle:
             return None
         return f"{self.model_id} cannot run live: {'; '.join(found)}. Train one with the recipe `stream`."
 
-    def risk_model(self) -> RiskModel | None:
-        """Give the risk model, or None if the bundle has none."""
-        if self.risk is None:
-            return None
-        confirm = self.risk_meta.get("confirm") or {}
-        return RiskModel.from_arrays(
-            self.risk,
-            threshold=float(self.risk_meta["threshold"]),
-            confirm_threshold=float(confirm.get("threshold", 0.5)),
-            features=self.risk_meta["features"],
-            confirm_features=confirm.get("features", CONFIRM_FEATURES),
-        )
+    @property
+    def risk(self) -> Mapping[str, RiskArray] | None:
+        """The arrays of the risk model, as of `RiskModel.to_arrays`, read-only; None if the bundle has none."""
+        return None if self.risk_model is None else MappingProxyType(self.risk_model.to_arrays())
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +307,7 @@ def _open(files: Mapping[str, bytes], path: Path) -> tuple[Bundle, Verification]
         labels=labels,
         config=config,
         model=model,
-        risk=None if risk is None else MappingProxyType(risk.to_arrays()),
+        risk_model=risk,
         risk_meta=MappingProxyType({} if manifest.risk is None else manifest.risk.model_dump()),
         rate_hz=float(skeleton.rate_hz),
         window_frames=skeleton.window_frames,

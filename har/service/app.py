@@ -117,7 +117,7 @@ class Service:
         recorder: OverlayRecorder | None = None,
         housekeeping: Callable[[], None] = lambda: None,
     ) -> None:
-        self._scorer, self._risk, self._model_id = ActionScorer(bundle), bundle.risk_model(), bundle.model_id
+        self._scorer, self._risk, self._model_id = ActionScorer(bundle), bundle.risk_model, bundle.model_id
         self._outlet, self._listeners = outlet, listeners
         self._recorder, self._housekeeping = recorder, housekeeping
         self.reports = {plan.spec.camera: CameraReport() for plan in plans}

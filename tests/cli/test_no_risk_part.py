@@ -73,5 +73,5 @@ def test_doctor_says_so(folder: Path) -> None:
 
 
 def test_the_card_says_so(folder: Path) -> None:
-    assert load_bundle(folder / "bundle").risk_model() is None
+    assert load_bundle(folder / "bundle").risk_model is None
     assert SENTENCE in _danger(None)

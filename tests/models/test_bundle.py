@@ -144,7 +144,7 @@ def test_the_loaded_risk_model_answers_as_the_saved_one(tmp_path: Path) -> None:
     part = some_risk()
     save(tmp_path / "b", risk=part)
 
-    model = load_bundle(tmp_path / "b").risk_model()
+    model = load_bundle(tmp_path / "b").risk_model
 
     assert model is not None
     assert model.threshold == 0.6
@@ -158,7 +158,7 @@ def test_a_bundle_may_have_no_risk_part(tmp_path: Path) -> None:
     loaded = load_bundle(tmp_path / "b")
 
     assert loaded.risk is None
-    assert loaded.risk_model() is None
+    assert loaded.risk_model is None
     assert not (tmp_path / "b" / "risk.safetensors").exists()
     assert verify_bundle(tmp_path / "b").risk_difference is None
 

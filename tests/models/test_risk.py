@@ -331,7 +331,7 @@ def saved_and_loaded(folder: Path, part: RiskPart) -> RiskModel:
     save_bundle(folder / "bundle", name="b", version="1", model=network, labels=["a", "b"], rate_hz=15.0,
                 golden_windows=windows, norm={}, metrics={}, card="", data_digest="", created=datetime.now(UTC),
                 risk=part)  # fmt: skip
-    loaded = load_bundle(folder / "bundle").risk_model()
+    loaded = load_bundle(folder / "bundle").risk_model
     assert loaded is not None
     return loaded
 

@@ -42,7 +42,7 @@ from tests.builders import (
 @pytest.fixture(scope="session")
 def risk() -> RiskModel:
     """The shipped risk model: what these tests promise is promised of what people run."""
-    risk = load_bundle(find_bundle(None)).risk_model()
+    risk = load_bundle(find_bundle(None)).risk_model
     assert risk is not None
     return risk
 

@@ -58,5 +58,5 @@ def test_a_resumed_run_fits_no_second_danger_model_and_wants_the_same_recordings
         train(clips, recordings=recordings[:1], machinery=Machinery(resume=True), **arguments)
     bundle = train(clips, recordings=iter(recordings), machinery=Machinery(resume=True), **arguments)
 
-    assert bundle.risk_model() is not None
+    assert bundle.risk_model is not None
     assert not (tmp_path / ".model.training").exists()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from har.alerts import DangerRule, DangerSettings
+from har.alerts import DangerRule, DangerSettings, Incident
 from har.clips import Span
 from har.models.posture import judge_features
 from har.models.risk_features import Array
@@ -96,6 +96,7 @@ def play(stream: Stream, probability: Array, *, threshold: float, ask: Ask | Non
     settings = DangerSettings(threshold=threshold, tell_from=0.0, floor_after_s=0.0)
     rule = DangerRule(settings, camera="clip", person=0, model="-")
     found: list[Suspicion] = []
+    incident: Incident | None = None
     for reading, danger in zip(stream.readings, probability.tolist(), strict=True):
         asked: list[tuple[float, float]] = []
         risk = None
@@ -103,14 +104,13 @@ def play(stream: Stream, probability: Array, *, threshold: float, ask: Ask | Non
             risk = Risk(danger, judge_features(reading.features), "", reading.before)
         confirm = None if ask is None else partial(_note, asked, reading.time_s, ask)
         events = rule.update(reading.posture, risk, source_time_s=reading.time_s, confirm=confirm)
-        told = [event for event in events if isinstance(event, DangerEvent)]
-        found += [Suspicion(reading.time_s, event.probability, []) for event in told if event.phase == "new"]
+        found += [Suspicion(reading.time_s, 0.0, []) for e in events if isinstance(e, DangerEvent) and e.phase == "new"]
         if ask is None:
             asked = [(e.source_time_s, 1.0) for e in events if isinstance(e, AlertEvent) and e.change == "state"]
-        if found:
+        incident = rule.incident or incident  # one that is over just now knows its highest probability still
+        if incident is not None:
             found[-1].asked += asked
-            now = [rule.incident.probability] if rule.incident is not None else [event.probability for event in told]
-            found[-1].probability = max(found[-1].probability, *now, 0.0)
+            found[-1].probability = incident.probability
     return found
 
 
