@@ -110,6 +110,10 @@ class STGCNConfig:
         """Input frames that an output looks ahead, all blocks together; a frame after a stride of 2 counts double."""
         return sum(ahead * prod(self.strides[:block]) for block, ahead in enumerate(self.look_ahead))
 
+    def n_whole(self, n_frames: int) -> int:
+        """Outputs of a window whose look-ahead lies within it; one at least, though it may not be whole."""
+        return max((n_frames - 1 - self.frames_ahead) // self.stride + 1, 1)
+
 
 class _ChannelNorm(nn.BatchNorm1d):
     """BatchNorm over the last axis."""
@@ -247,7 +251,7 @@ class STGCN(nn.Module):
         x = self.input_norm(x.reshape(n * t, x.shape[2] * x.shape[3])).reshape(x.shape)  # (N, T, V, C)
         for block in self.blocks:
             x = block(x)  # (N, T', V, C')
-        x = x[:, : self._n_whole(t)]  # (N, T*, V, C'): outputs that needed no frame after the end
+        x = x[:, : self.config.n_whole(t)]  # (N, T*, V, C'): outputs that needed no frame after the end
         x = x[:, -self.config.pool_last :].mean(dim=(1, 2))  # (N, C'); [-0:] is all of them
         logits: Tensor = self.head(x)  # (N, n_classes)
         return logits
@@ -271,7 +275,3 @@ class STGCN(nn.Module):
         if x.ndim != 4 or tuple(x.shape[2:]) != wanted or not x.shape[1]:
             raise ShapeError(f"the ST-GCN needs (N, T, {wanted[0]}, {wanted[1]}) with T > 0, got {tuple(x.shape)}.")
         return x.shape[0], x.shape[1]
-
-    def _n_whole(self, n_frames: int) -> int:
-        """Outputs whose look-ahead lies within the window; one at least."""
-        return max((n_frames - 1 - self.config.frames_ahead) // self.config.stride + 1, 1)

@@ -183,7 +183,7 @@ def test_outputs_that_are_pooled_do_not_change_when_the_window_goes_on() -> None
             y = block(y)
         outputs[n_frames] = y
 
-    whole = model._n_whole(30)
+    whole = model.config.n_whole(30)
     assert whole == (30 - 1 - 7) // 4 + 1
     torch.testing.assert_close(outputs[30][:, :whole], outputs[41][:, :whole], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(outputs[30][:, whole], outputs[41][:, whole], atol=1e-3)
