@@ -1,8 +1,4 @@
-"""How fast training is against the plain ST-GCN that others train, on the same real frames.
-
-The reference is written here from the paper (Yan et al. 2018, section 3) and the layout of data that its users know:
-(N, C, T, V, M), every clip filled up with zeros to one length and to two people.
-"""
+"""How fast training is against the plain ST-GCN that others train, on the same real frames."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphs.adjacency import adjacency
+from har.bench.reference import WIDTHS, ReferenceSTGCN
 from har.models.inputs import JOINT_AND_BONE, features, n_channels
 from har.models.stgcn import STGCN, STGCNConfig
 from har.training.dataset import WindowSet, cut_windows, label_names
@@ -28,60 +24,7 @@ from har.training.recipe import RECIPES
 LONGEST = 64
 BATCH = 16
 N_CLIPS = 192
-WIDTHS = (64, 64, 64, 128, 128, 128, 256, 256, 256)
-"""The paper's; what is compared is the way of computing, so both networks have them."""
-STRIDES = (1, 1, 1, 2, 1, 1, 2, 1, 1)
 PEOPLE = 2
-
-
-class _ReferenceBlock(nn.Module):
-    adjacency: Tensor
-
-    def __init__(self, c_in: int, c_out: int, stride: int, layout: str, *, is_first: bool) -> None:
-        super().__init__()
-        matrices = torch.from_numpy(adjacency(layout, "spatial"))
-        self.register_buffer("adjacency", matrices, persistent=False)
-        self.importance = nn.Parameter(torch.ones(matrices.shape))
-        self.space = nn.Conv2d(c_in, c_out * len(matrices), 1)
-        self.time = nn.Sequential(
-            nn.BatchNorm2d(c_out),
-            nn.ReLU(),
-            nn.Conv2d(c_out, c_out, (9, 1), (stride, 1), (4, 0)),
-            nn.BatchNorm2d(c_out),
-        )
-        self.is_first, self.changes = is_first, c_in != c_out or stride != 1
-        self.shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, (stride, 1)), nn.BatchNorm2d(c_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        around = 0.0 if self.is_first else self.shortcut(x) if self.changes else x
-        mixed = self.space(x)  # (N, K*C', T, V)
-        n, kc, t, v = mixed.shape
-        k = len(self.adjacency)
-        x = torch.einsum("nkctv,kvw->nctw", mixed.view(n, k, kc // k, t, v), self.adjacency * self.importance)
-        return F.relu(self.time(x) + around)
-
-
-class ReferenceSTGCN(nn.Module):
-    """The ST-GCN of the paper, (N, C, T, V, M) in, logits (N, n_classes) out."""
-
-    def __init__(self, *, in_channels: int, n_classes: int, layout: str) -> None:
-        super().__init__()
-        n_joints = adjacency(layout, "spatial").shape[-1]
-        self.norm = nn.BatchNorm1d(in_channels * n_joints)
-        sizes = zip((in_channels, *WIDTHS[:-1]), WIDTHS, STRIDES, strict=True)
-        self.blocks = nn.Sequential(
-            *(_ReferenceBlock(*each, layout, is_first=index == 0) for index, each in enumerate(sizes))
-        )
-        self.head = nn.Linear(WIDTHS[-1], n_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Classify clips, all people of all clips computed, whether anybody is there or not."""
-        n, c, t, v, m = x.shape
-        x = self.norm(x.permute(0, 4, 3, 1, 2).reshape(n * m, v * c, t))
-        x = x.view(n * m, v, c, t).permute(0, 2, 3, 1)  # (N*M, C, T, V)
-        x = self.blocks(x).mean(dim=(2, 3)).view(n, m, -1).mean(dim=1)
-        logits: Tensor = self.head(x)
-        return logits
 
 
 def bench_throughput(*, data: Path, say: Callable[[str], None]) -> dict[str, Any]:

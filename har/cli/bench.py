@@ -61,6 +61,46 @@ def pipeline(
         typer.echo(as_text(result))
 
 
+@app.command("clip", epilog="Example: har bench clip --frames 64 --batch 1,8")
+def clip(
+    frames: Annotated[int, typer.Option(min=1, metavar="N", help="Length of a window.")] = 64,
+    batch: Annotated[str, typer.Option("--batch", metavar="N,N...", help="Windows at once, rows for each.")] = "1,8",
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions; everything takes turns.")] = 15,
+    json: JsonFile = None,
+) -> None:
+    """Measure the action network on whole windows, against the plain ST-GCN."""
+    from har.bench.clip import as_text, bench_clip
+
+    result = bench_clip(frames=frames, batches=_numbers("--batch", batch), rounds=rounds)
+    write_json(result, file=json)
+    if wants_text(json):
+        typer.echo(as_text(result))
+
+
+@app.command("stream", epilog="Example: har bench stream --persons 1,16,64")
+def stream(
+    persons: Annotated[
+        str, typer.Option("--persons", metavar="N,N...", help="How many people at once, a row each.")
+    ] = "1,4,16,64,256",
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions; everything takes turns.")] = 7,
+    soak: Annotated[
+        int | None,
+        typer.Option(min=10, metavar="STEPS", help="Instead: so many frames while people come and go, and the memory."),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure the action stage frame by frame, against running a clip again at every frame."""
+    from har.bench.stream import as_text, bench_soak, bench_stream, soak_as_text
+
+    if soak is not None:
+        result, text = bench_soak(steps=soak, say=say), soak_as_text
+    else:
+        result, text = bench_stream(persons=_numbers("--persons", persons), rounds=rounds, say=say), as_text
+    write_json(result, file=json)
+    if wants_text(json):
+        typer.echo(text(result))
+
+
 @app.command("life", epilog="Example: har bench life --hours 24 --falls 500 --json life.json")
 def life(
     hours: Annotated[float, typer.Option(min=0.0, metavar="H", help="Hours of daily living without a fall.")] = 24.0,
@@ -165,3 +205,14 @@ def few_clips(
     from har.cli.accuracy import run_bench_few_clips
 
     run_bench_few_clips(data=data, model=model, seeds=seeds, threads=threads, work=work, json_file=json)
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    """Read "1,4,16"."""
+    try:
+        numbers = [int(each) for each in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise ConfigError(f"{option} {text}: must be whole numbers from 1 on, such as 1,16,64.")
+    return numbers

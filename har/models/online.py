@@ -178,6 +178,11 @@ class OnlineModel:
         return person in self._rows
 
     @property
+    def people(self) -> list[Hashable]:
+        """Everybody who is being watched."""
+        return list(self._people)
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of state that one person costs."""
         return sum(t[:1].numel() * t.element_size() for t in self._tensors())
