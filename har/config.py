@@ -141,7 +141,9 @@ class PoseSettings(_Table):
     """How bodies are found in a picture."""
 
     name: Annotated[str, Field(min_length=1), AfterValidator(_local_if_path)] = Field(
-        default="blazepose", description="pose estimator, or the path of a .task file", examples=["blazepose"]
+        default="blazepose",
+        description="blazepose, blazepose-fast, or the path of a .task file",
+        examples=["blazepose"],
     )
     max_people: MaxPeople = Field(default=2, description="people looked for in one picture")
     max_rate_hz: RateHz | None = Field(
@@ -153,7 +155,7 @@ class PoseOverrides(_Table):
     """What one camera does differently from `[pose]`."""
 
     name: Annotated[str, Field(min_length=1), AfterValidator(_local_if_path)] | None = Field(
-        default=None, description="pose estimator, or the path of a .task file", examples=["blazepose"]
+        default=None, description="blazepose, blazepose-fast, or the path of a .task file", examples=["blazepose"]
     )
     max_people: MaxPeople | None = Field(default=None, description="people looked for in one picture")
     max_rate_hz: RateHz | None = Field(default=None, description="pictures analysed a second at most")
@@ -431,7 +433,7 @@ site = "home"
 # url = "sqlite:////var/lib/har/har.db"
 
 [pose]
-name = "blazepose"                          # or the path of a .task file of your own
+name = "blazepose"                          # or blazepose-fast, or the path of a .task file
 max_people = 2                              # people looked for in one picture, 1 to 10
 # max_rate_hz = 15.0                        # pictures analysed a second at most; unset: every picture
 

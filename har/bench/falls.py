@@ -21,6 +21,7 @@ from har.errors import ConfigError
 from har.models.bundle import load_bundle
 from har.models.risk import RiskModel
 from har.models.shipped import find_bundle
+from har.pose import BLAZEPOSE
 from har.synth.clips import simulate_clips
 from har.synth.life import simulate_fall_scenes, simulate_life
 from har.synth.record_files import as_clip
@@ -48,6 +49,7 @@ def bench_falls(
     train_on: Sequence[Path] = (),
     recordings: Sequence[Path] = (),
     rows: Sequence[TruthRow] = (),
+    pose: str = BLAZEPOSE,
 ) -> dict[str, Any]:
     """Run the whole danger path over every video of a data folder with a truth file.
 
@@ -59,6 +61,7 @@ def bench_falls(
         recordings: sets of long recordings that they learn from too, as `har train --recordings`; without either, they
             learn from the shipped bundle's simulated people.
         rows: only these rows of the truth file; all if empty.
+        pose: the estimator.
 
     Returns:
         A result with a row a video and the totals.
@@ -80,7 +83,7 @@ def bench_falls(
         subject = _subject(row.source)
         name = f"without {subject}" if subject in folds else bundle.model_id
         judge = Judge(name, address, bundle, folds.get(subject, own), Config())
-        frames = video_frames(data / row.source, pose=PoseSettings())
+        frames = video_frames(data / row.source, pose=PoseSettings(name=pose))
         verdict = replay_frames(frames, judge, name=row.source, truth=_truth(row)).verdict
         assert verdict is not None
         verdicts.append(verdict)
@@ -90,6 +93,7 @@ def bench_falls(
         "machine": describe_machine(),
         "yardstick_gflops": yardstick,
         "model": bundle.model_id,
+        "pose": pose,
         "rows": [_as_row(row, verdict) for row, verdict in zip(rows, verdicts, strict=True)],
         "totals": _totals(rows, verdicts, labels=bundle.labels),
     }

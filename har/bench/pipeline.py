@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import tempfile
 import threading
@@ -28,6 +29,7 @@ from har.mqtt.address import read_address
 from har.mqtt.broker import BrokerHandle, open_broker
 from har.mqtt.connection import Connection, Received
 from har.mqtt.publisher import Publisher
+from har.pose import BLAZEPOSE
 from har.service.app import CameraPlan, CameraReport, Service
 from har.service.camera import CameraSpec
 from har.service.pipeline import PipelineSettings
@@ -36,21 +38,24 @@ from har.store import Store
 
 Say = Callable[[str], None]
 
-CAMERA_RATE_HZ = 30
-REPEATS = 2
-"""The sample clip lasts 43 s at 15 frames a second; twice over at 30 it keeps the cameras busy for as long."""
+LEAST_S = 40.0
+"""The sample clip is played over and over until the cameras have been busy for as long."""
 SITE = "bench"
 _SAMPLE = Path("sample_clips") / "fall_in_room.mp4"
 _MEMORY_EVERY_S = 0.5
 
 
-def bench_pipeline(*, cameras: int, say: Say, video: Path | None = None) -> dict[str, Any]:
+def bench_pipeline(
+    *, cameras: int, say: Say, video: Path | None = None, pose: str = BLAZEPOSE, rate_hz: int = 30
+) -> dict[str, Any]:
     """Play a video to the service as so many live cameras and measure what comes out at the broker.
 
     Args:
         cameras: how many at once, each with a process of its own.
         say: called with a line of progress.
         video: 640x480 or any other size; the project's sample clip if None.
+        pose: the estimator.
+        rate_hz: frames a second of each camera.
 
     Returns:
         A result with a row a camera and the totals.
@@ -66,10 +71,13 @@ def bench_pipeline(*, cameras: int, say: Say, video: Path | None = None) -> dict
     with tempfile.TemporaryDirectory(prefix="har-bench-") as folder:
         state = Path(folder)
         feed = state / "feed.mp4"
-        size = _make_feed(video, feed)
-        say(f"{cameras} camera(s) of {size[0]}x{size[1]} at {CAMERA_RATE_HZ} frames a second")
+        size = _make_feed(video, feed, rate_hz=rate_hz)
+        say(f"{cameras} camera(s) of {size[0]}x{size[1]} at {rate_hz} frames a second")
         plans = [
-            CameraPlan(CameraSpec(camera=f"cam{n}", url=str(feed), max_people=2, max_rate_hz=None), PipelineSettings())
+            CameraPlan(
+                CameraSpec(camera=f"cam{n}", url=str(feed), pose=pose, max_people=2, max_rate_hz=None),
+                PipelineSettings(),
+            )
             for n in range(1, cameras + 1)
         ]
         broker = open_broker(None, state_dir=state)
@@ -91,22 +99,23 @@ def bench_pipeline(*, cameras: int, say: Say, video: Path | None = None) -> dict
         "model": bundle.model_id,
         "broker": broker.kind,
         "size_px": list(size),
-        "camera_rate_hz": CAMERA_RATE_HZ,
+        "pose": pose,
+        "camera_rate_hz": rate_hz,
         "rows": [_row(name, report) for name, report in service.reports.items()],
         **measured,
     }
 
 
-def _make_feed(video: Path, feed: Path) -> tuple[int, int]:
+def _make_feed(video: Path, feed: Path, *, rate_hz: int) -> tuple[int, int]:
     """Write the video's pictures at the rate of a camera, several times over; give their width and height."""
     with open_source(str(video), camera="feed", paced=False) as source:
         images = [frame.image for frame in source.frames()]
     height, width = images[0].shape[:2]
     with av.open(str(feed), "w") as out:
-        stream = out.add_stream("libx264", rate=CAMERA_RATE_HZ, options={"preset": "veryfast", "tune": "zerolatency"})
+        stream = out.add_stream("libx264", rate=rate_hz, options={"preset": "veryfast", "tune": "zerolatency"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.time_base = Fraction(1, CAMERA_RATE_HZ)
-        for number, image in enumerate(images * REPEATS):
+        stream.time_base = Fraction(1, rate_hz)
+        for number, image in enumerate(images * math.ceil(LEAST_S * rate_hz / len(images))):
             picture = av.VideoFrame.from_ndarray(image, format="rgb24")
             picture.pts = number
             out.mux(stream.encode(picture))

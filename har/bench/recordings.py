@@ -17,7 +17,7 @@ import har
 from graphs.layouts import map_joints
 from har.clips import Clip, find_clip, iterate_clips
 from har.errors import ConfigError
-from har.pose import check_estimator, open_estimator
+from har.pose import BLAZEPOSE, BLAZEPOSE_FAST, check_estimator, open_estimator
 from har.pose.weights import blazepose_path, cache_folder
 from har.records import SEEN_SCORE, Frame, Pose, PoseFrame
 from har.redaction import redact
@@ -45,7 +45,7 @@ class PoseSettings:
         max_rate_hz: frames a second at most; None for every frame.
     """
 
-    name: str = "blazepose"
+    name: str = BLAZEPOSE
     max_people: int = 2
     max_rate_hz: float | None = None
 
@@ -224,10 +224,13 @@ def estimator_digest(name: str) -> str:
         WeightsError: the weights are missing.
     """
     check_estimator(name)
-    weights = blazepose_path() if name == "blazepose" else Path(name).expanduser()
-    parts = [hashlib.sha256(weights.read_bytes()).hexdigest(), version("mediapipe"), version("av")]
+    weights = blazepose_path() if name in (BLAZEPOSE, BLAZEPOSE_FAST) else Path(name).expanduser()
+    library, files = "mediapipe", ["blazepose.py"]
+    if name == BLAZEPOSE_FAST:
+        library, files = "openvino", ["blazepose_fast.py", "blazepose_networks.py", "regions.py"]
+    parts = [hashlib.sha256(weights.read_bytes()).hexdigest(), version(library), version("av")]
     house = Path(har.__file__).parent
-    parts += [code_of(house / "pose" / "blazepose.py"), code_of(house / "sources" / "video.py")]
+    parts += [*(code_of(house / "pose" / file) for file in files), code_of(house / "sources" / "video.py")]
     probe = np.arange(33 * 3, dtype=np.float32).reshape(33, 3)
     parts.append(hashlib.sha256(map_joints(probe, "blazepose33", "coco17").tobytes()).hexdigest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -32,12 +32,15 @@ def falls(
         list[Path] | None,
         typer.Option(metavar="DIR", help="Recordings that they learn from too, as given to `har train`."),
     ] = None,
+    pose: Annotated[str, typer.Option(metavar="NAME", help="The pose estimator.")] = "blazepose",
     json: JsonFile = None,
 ) -> None:
     """Run the service on videos of real falls and count falls found, missed, false alerts and delay."""
     from har.bench.falls import as_text, bench_falls
 
-    result = bench_falls(data=data, say=say, model=model, train_on=train_on or (), recordings=recordings or ())
+    result = bench_falls(
+        data=data, say=say, model=model, train_on=train_on or (), recordings=recordings or (), pose=pose
+    )
     write_json(result, file=json)
     if wants_text(json):
         typer.echo(as_text(result))
@@ -50,12 +53,14 @@ def pipeline(
         Path | None,
         typer.Option(metavar="FILE", help="What the cameras show. Default: the sample clip of the project."),
     ] = None,
+    pose: Annotated[str, typer.Option(metavar="NAME", help="The pose estimator.")] = "blazepose",
+    rate: Annotated[int, typer.Option(min=1, metavar="HZ", help="Frames a second of each camera.")] = 30,
     json: JsonFile = None,
 ) -> None:
     """Measure the whole path from frame to MQTT: analysed frames a second, latency, memory."""
     from har.bench.pipeline import as_text, bench_pipeline
 
-    result = bench_pipeline(cameras=cameras, say=say, video=video)
+    result = bench_pipeline(cameras=cameras, say=say, video=video, pose=pose, rate_hz=rate)
     write_json(result, file=json)
     if wants_text(json):
         typer.echo(as_text(result))
@@ -99,6 +104,21 @@ def stream(
     write_json(result, file=json)
     if wants_text(json):
         typer.echo(text(result))
+
+
+@app.command("pose", epilog="Example: har bench pose sample_clips --frames 200")
+def pose(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files, or folders with videos.")],
+    frames: Annotated[int, typer.Option(min=0, metavar="N", help="Of each video; 0 for all.")] = 150,
+    json: JsonFile = None,
+) -> None:
+    """Measure the pose estimators on videos: time a frame, and how alike their poses are."""
+    from har.bench.pose import as_text, bench_pose
+
+    result = bench_pose(videos=videos, frames=frames, say=say)
+    write_json(result, file=json)
+    if wants_text(json):
+        typer.echo(as_text(result))
 
 
 @app.command("life", epilog="Example: har bench life --hours 24 --falls 500 --json life.json")

@@ -68,7 +68,9 @@ def run(
     ] = None,
     state: State = None,
     model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
-    pose: Annotated[str | None, typer.Option(metavar="NAME", help="blazepose, or the path of a .task file.")] = None,
+    pose: Annotated[
+        str | None, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
+    ] = None,
     broker: Broker = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add every event as a JSON line, as on MQTT.")
@@ -133,7 +135,9 @@ def watch(
 def extract(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files.")],
     out: Annotated[Path, typer.Option("--out", metavar="CLIPS", help="The clip set to write.")],
-    pose: Annotated[str, typer.Option(metavar="NAME", help="blazepose, or the path of a .task file.")] = "blazepose",
+    pose: Annotated[
+        str, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
+    ] = "blazepose",
     label: Annotated[str | None, typer.Option(metavar="L", help="One label for all videos.")] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Rows of file,start_s,end_s,label,subject,view.")
@@ -316,7 +320,9 @@ def replay(
             "alerts are only listed.",
         ),
     ] = None,
-    pose: Annotated[str | None, typer.Option(metavar="NAME", help="blazepose, or the path of a .task file.")] = None,
+    pose: Annotated[
+        str | None, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="CONFIG.toml", help="Take [danger] and [pose] from there, as `har run` does.")
     ] = None,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from har.errors import ConfigError, WeightsError
 from har.pose.blazepose import BlazePose
+from har.pose.blazepose_fast import FastBlazePose
 from har.pose.weights import blazepose_path
 from har.records import Frame, Pose
+
+BLAZEPOSE, BLAZEPOSE_FAST = "blazepose", "blazepose-fast"
 
 
 class Estimator(Protocol):
@@ -27,15 +31,17 @@ def open_estimator(name: str, *, max_people: int) -> Estimator:
     """Open a pose estimator for one camera.
 
     Args:
-        name: "blazepose", or the path of a MediaPipe `.task` file of one's own.
+        name: "blazepose", "blazepose-fast", or the path of a MediaPipe `.task` file of one's own.
         max_people: most people looked for in a frame.
 
     Raises:
         ConfigError: no such estimator.
         WeightsError: its weights are missing or refused.
     """
-    if name == "blazepose":
+    if name == BLAZEPOSE:
         return BlazePose(max_people=max_people)
+    if name == BLAZEPOSE_FAST:
+        return FastBlazePose(max_people=max_people)
     check_estimator(name)
     return BlazePose(Path(name).expanduser(), max_people=max_people)
 
@@ -47,9 +53,15 @@ def check_estimator(name: str) -> None:
         ConfigError: no such estimator.
         WeightsError: its weights are missing or damaged.
     """
-    if name == "blazepose":
+    if name == BLAZEPOSE:
         blazepose_path()
+    elif name == BLAZEPOSE_FAST:
+        blazepose_path()
+        if find_spec("openvino") is None:
+            raise ConfigError(f"pose estimator {name!r} needs OpenVINO. Install it with: pip install '.[fast]'")
     elif not name.endswith(".task"):
-        raise ConfigError(f"pose estimator {name!r} is not known. Use blazepose or the path of a .task file.")
+        raise ConfigError(
+            f"pose estimator {name!r} is not known. Use blazepose, blazepose-fast or the path of a .task file."
+        )
     elif not Path(name).expanduser().is_file():
         raise WeightsError(f"{name}: no such weights file. Give a .task file, or use blazepose.")

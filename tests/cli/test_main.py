@@ -25,7 +25,10 @@ COMMANDS = (
     ["run", "watch", "extract", "import", "train", "evaluate", "replay", "doctor", "clips show"]
     + [f"models {name}" for name in ("list", "pack", "pull", "show", "verify")]
     + [f"synth {name}" for name in ("clips", "life", "scenes", "video")]
-    + [f"bench {name}" for name in ("clip", "falls", "few-clips", "life", "pipeline", "risk", "stream", "train")]
+    + [
+        f"bench {name}"
+        for name in ("clip", "falls", "few-clips", "life", "pipeline", "pose", "risk", "stream", "train")
+    ]
     + [f"config {name}" for name in ("init", "check", "schema")]
 )
 

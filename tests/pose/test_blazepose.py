@@ -9,8 +9,7 @@ import pytest
 
 from har.clips import find_clip
 from har.errors import ConfigError, WeightsError
-from har.pose import check_estimator, open_estimator
-from har.pose.blazepose import BlazePose
+from har.pose import BLAZEPOSE, BLAZEPOSE_FAST, Estimator, check_estimator, open_estimator
 from har.pose.weights import blazepose_path
 from har.records import Frame
 from har.sources import open_source
@@ -18,9 +17,9 @@ from har.sources import open_source
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_clips" / "fall_in_room.mp4"
 
 
-@pytest.fixture
-def blazepose() -> Iterator[BlazePose]:
-    estimator = BlazePose()
+@pytest.fixture(params=[BLAZEPOSE, BLAZEPOSE_FAST])
+def blazepose(request: pytest.FixtureRequest) -> Iterator[Estimator]:
+    estimator = open_estimator(request.param, max_people=2)
     yield estimator
     estimator.close()
 
@@ -38,7 +37,7 @@ def blank(*, time_s: float, height_px: int = 240, width_px: int = 320) -> Frame:
 
 @pytest.mark.weights
 def test_the_person_in_the_sample_video_is_found_where_they_were_drawn(
-    blazepose: BlazePose, frames: list[Frame]
+    blazepose: Estimator, frames: list[Frame]
 ) -> None:
     truth = find_clip(SAMPLE.with_suffix(".npz"))
     assert truth is not None
@@ -55,7 +54,7 @@ def test_the_person_in_the_sample_video_is_found_where_they_were_drawn(
 
 
 @pytest.mark.weights
-def test_joints_lie_in_the_picture_with_scores_from_0_to_1(blazepose: BlazePose, frames: list[Frame]) -> None:
+def test_joints_lie_in_the_picture_with_scores_from_0_to_1(blazepose: Estimator, frames: list[Frame]) -> None:
     height_px, width_px = frames[0].image.shape[:2]
 
     poses = [pose for frame in frames for pose in blazepose.estimate(frame)]
@@ -70,9 +69,9 @@ def test_joints_lie_in_the_picture_with_scores_from_0_to_1(blazepose: BlazePose,
 
 
 @pytest.mark.weights
-def test_the_same_frames_give_the_same_joints(blazepose: BlazePose, frames: list[Frame]) -> None:
+def test_the_same_frames_give_the_same_joints(blazepose: Estimator, frames: list[Frame]) -> None:
     first = [pose.xy for frame in frames[:10] for pose in blazepose.estimate(frame)]
-    other = BlazePose()
+    other = type(blazepose)()
 
     second = [pose.xy for frame in frames[:10] for pose in other.estimate(frame)]
     other.close()
@@ -83,7 +82,7 @@ def test_the_same_frames_give_the_same_joints(blazepose: BlazePose, frames: list
 @pytest.mark.weights
 @pytest.mark.parametrize("times_s", [[5.0] * 4, [5.0, 4.0, 3.0, 2.0], [0.0, 0.0], [1e9, 1e9 + 1e-5], [-2.0, -1.0]])
 def test_times_that_stand_still_or_go_back_do_no_harm(
-    times_s: list[float], blazepose: BlazePose, frames: list[Frame]
+    times_s: list[float], blazepose: Estimator, frames: list[Frame]
 ) -> None:
     found = [blazepose.estimate(Frame(frames[0].image, time_s, 0.0, "hall")) for time_s in times_s]
 
@@ -91,12 +90,12 @@ def test_times_that_stand_still_or_go_back_do_no_harm(
 
 
 @pytest.mark.weights
-def test_an_empty_room_holds_nobody(blazepose: BlazePose) -> None:
+def test_an_empty_room_holds_nobody(blazepose: Estimator) -> None:
     assert [blazepose.estimate(blank(time_s=float(t))) for t in range(3)] == [()] * 3
 
 
 @pytest.mark.weights
-def test_pictures_of_any_size_and_stride_are_taken(blazepose: BlazePose, frames: list[Frame]) -> None:
+def test_pictures_of_any_size_and_stride_are_taken(blazepose: Estimator, frames: list[Frame]) -> None:
     blazepose.estimate(blank(time_s=1.0, height_px=1, width_px=1))
     blazepose.estimate(blank(time_s=2.0, height_px=2000, width_px=3))
     mirrored = Frame(frames[0].image[:, ::-1], 3.0, 0.0, "hall")
@@ -141,5 +140,5 @@ def test_a_task_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "openpose", "BlazePose", "weights.tflite"])
 def test_an_unknown_estimator_is_told_the_known_ones(name: str) -> None:
     for ask in (check_estimator, lambda name: open_estimator(name, max_people=1)):
-        with pytest.raises(ConfigError, match=r"not known\. Use blazepose or the path of a \.task file"):
+        with pytest.raises(ConfigError, match=r"not known\. Use blazepose, blazepose-fast or the path of a"):
             ask(name)

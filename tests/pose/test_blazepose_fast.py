@@ -1,0 +1,234 @@
+"""Our own tracking round BlazePose's networks."""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from har.errors import ConfigError, WeightsError
+from har.pose import BLAZEPOSE_FAST, check_estimator
+from har.pose.blazepose import BlazePose
+from har.pose.blazepose_fast import LOOK_EMPTY_S, LOOK_EVERY_S, SEARCH_EVERY_S, FastBlazePose
+from har.pose.blazepose_networks import BlazePoseNetworks, Body, _refine
+from har.pose.regions import Region
+from har.records import Frame
+from har.sources import open_source
+from har.track import oks
+
+SAMPLE = Path(__file__).resolve().parents[2] / "sample_clips" / "fall_in_room.mp4"
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Frame]:
+    with open_source(str(SAMPLE), camera="hall", paced=False) as source:
+        return list(itertools.islice(source.frames(), 40))
+
+
+class Counting:
+    """Networks that count how often they look, and see what they are told to see."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.there: list[Region] = []
+        self.presence: Callable[[Region], float] = lambda region: 1.0
+
+    def detect(self, image: Any, *, threshold: float, most: int) -> list[Region]:
+        self.looks += 1
+        return self.there[:most]
+
+    def locate(self, image: Any, region: Region) -> Body:
+        xy = np.full((33, 2), (region.x, region.y), np.float32)
+        return Body(xy, np.ones(33, np.float32), self.presence(region), region)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[FastBlazePose, Counting]:
+    networks = Counting()
+    monkeypatch.setattr("har.pose.blazepose_fast.BlazePoseNetworks", lambda weights: networks)
+    monkeypatch.setattr("har.pose.blazepose_fast.blazepose_path", lambda: Path("none"))
+    return FastBlazePose(), networks
+
+
+def show(estimator: FastBlazePose, *, begin_s: float, seconds: float, rate_hz: float = 15.0) -> list[int]:
+    """Show a still picture for a while; give how many people were seen in each frame."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    times = begin_s + np.arange(round(seconds * rate_hz)) / rate_hz
+    return [len(estimator.estimate(Frame(image, float(t), float(t), "hall"))) for t in times]
+
+
+def test_a_region_is_upright_along_the_line_from_the_hips() -> None:
+    standing = Region.round_body(np.array([50.0, 60.0], np.float32), np.array([50.0, 20.0], np.float32))
+    lying = Region.round_body(np.array([50.0, 60.0], np.float32), np.array([90.0, 60.0], np.float32))
+
+    assert (standing.x, standing.y, standing.size, standing.angle) == pytest.approx((50, 60, 100, 0))
+    assert lying.angle == pytest.approx(math.pi / 2)
+    np.testing.assert_allclose(
+        standing.inside(np.array([[0, 0], [1, 1]], np.float32)), [[0, 10], [100, 110]], atol=1e-4
+    )
+    np.testing.assert_allclose(lying.inside(np.array([[0.5, 0.0]], np.float32)), [[100, 60]], atol=1e-4)
+
+
+def test_a_cut_shows_what_lies_in_the_region_turned_upright() -> None:
+    picture = np.zeros((80, 120, 3), np.uint8)
+    picture[38:42, 90:110] = 255  # to the right of the hips: the head of somebody lying
+    lying = Region(60.0, 40.0, 80.0, math.pi / 2)
+
+    shown = lying.cut(Image.fromarray(picture), 40)[..., 0]
+
+    bright = np.argwhere(shown > 128)
+    assert shown.shape == (40, 40)
+    np.testing.assert_allclose(bright.mean(axis=0), [2, 19.5], atol=0.6)  # its half in the region: top, in the middle
+    assert not Region(-500.0, 0.0, 80.0).cut(Image.fromarray(picture + 9), 8).any()
+
+
+def test_landmarks_move_to_the_middle_of_the_warmth_and_stay_where_it_is_cold() -> None:
+    heat = np.full((64, 64, 39), -20.0, np.float32)
+    heat[30, 21:24, 0] = 8.0
+    xy = np.full((39, 2), 0.5, np.float32)
+    xy[0] = (20.5 / 64, 29.5 / 64)
+    xy[1] = (-0.2, 1.7)
+
+    refined = _refine(xy, heat)
+
+    np.testing.assert_allclose(refined[0], [22 / 64, 30 / 64], atol=1e-3)
+    np.testing.assert_array_equal(refined[1:], xy[1:])
+
+
+def test_the_detector_looks_now_and_then_while_somebody_is_in_view(watched: tuple[FastBlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+
+    seen = show(estimator, begin_s=100.0, seconds=6.0)
+
+    assert seen == [1] * 90
+    assert networks.looks == pytest.approx(6.0 / LOOK_EVERY_S, abs=3)
+
+
+def test_somebody_who_comes_is_seen_at_the_next_look(watched: tuple[FastBlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(10, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=2.0)
+
+    networks.there.append(Region(50, 20, 40))
+    seen = show(estimator, begin_s=2.0, seconds=1.0)
+
+    assert seen[-1] == 2
+    assert seen.index(2) <= math.ceil(LOOK_EVERY_S * 15)
+
+
+def test_two_people_are_followed_without_the_detector(watched: tuple[FastBlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(10, 20, 40), Region(50, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    before = networks.looks
+
+    assert show(estimator, begin_s=1.0, seconds=5.0) == [2] * 75
+    assert networks.looks == before
+
+
+def test_an_empty_room_is_looked_into_less_often_and_nobody_found_costs_nothing_else(
+    watched: tuple[FastBlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+
+    assert show(estimator, begin_s=0.0, seconds=10.0) == [0] * 150
+    assert networks.looks == pytest.approx(10.0 / LOOK_EMPTY_S, rel=0.35)
+
+
+def test_whoever_is_lost_is_searched_for(watched: tuple[FastBlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+
+    networks.there, networks.presence = [], lambda region: 0.1
+    before = networks.looks
+    assert show(estimator, begin_s=1.0, seconds=1.0) == [0] * 15
+    assert networks.looks - before >= 0.5 / SEARCH_EVERY_S
+    networks.there, networks.presence = [Region(30, 20, 40)], lambda region: 1.0
+
+    assert show(estimator, begin_s=2.0, seconds=0.3)[-1] == 1
+
+
+def test_a_region_that_has_slipped_gives_way_to_where_the_detector_sees_the_same_person(
+    watched: tuple[FastBlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    networks.there, networks.presence = [Region(33, 20, 40)], lambda region: 0.4 if region.x == 30 else 0.9
+
+    show(estimator, begin_s=1.0, seconds=1.0)
+
+    pose = estimator.estimate(Frame(np.zeros((48, 64, 3), np.uint8), 2.0, 2.0, "hall"))
+    assert [float(each.xy[0, 0]) for each in pose] == [33.0]
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_detector_from_looking(
+    watched: tuple[FastBlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    show(estimator, begin_s=5000.0, seconds=1.0)
+    networks.there = [Region(30, 20, 40)]
+
+    assert show(estimator, begin_s=10.0, seconds=0.5)[-1] == 1
+
+
+@pytest.mark.weights
+def test_on_single_pictures_the_joints_are_those_of_mediapipe(frames: list[Frame]) -> None:
+    for frame in frames[::10]:
+        theirs, ours = BlazePose(), FastBlazePose()
+        (a,), (b,) = theirs.estimate(frame), ours.estimate(frame)
+        theirs.close()
+
+        body_px = float(np.ptp(a.xy[:, 1]))
+        assert np.median(np.linalg.norm(a.xy - b.xy, axis=1)) < 0.01 * body_px
+        assert np.abs(a.score - b.score).max() < 0.1
+
+
+@pytest.mark.weights
+def test_looking_now_and_then_gives_the_poses_of_looking_always(frames: list[Frame]) -> None:
+    always, sometimes = FastBlazePose(every_frame=True), FastBlazePose()
+
+    similar = [
+        oks(a, b) for frame in frames for a, b in zip(always.estimate(frame), sometimes.estimate(frame), strict=True)
+    ]
+
+    assert len(similar) == len(frames)
+    assert np.mean(similar) > 0.95
+
+
+@pytest.mark.weights
+def test_weights_that_are_none_are_refused_with_their_path(tmp_path: Path) -> None:
+    path = tmp_path / "own.task"
+    path.write_bytes(b"not weights")
+
+    with pytest.raises(WeightsError, match=r"own\.task: cannot be used as BlazePose weights"):
+        BlazePoseNetworks(path)
+
+
+@pytest.mark.weights
+def test_without_openvino_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_import = builtins.__import__
+
+    def no_openvino(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "openvino":
+            raise ImportError(name)
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.setattr(builtins, "__import__", no_openvino)
+    monkeypatch.setattr("har.pose.estimators.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigError, match=r"pip install '\.\[fast\]'"):
+        FastBlazePose()
+    with pytest.raises(ConfigError, match=r"pip install '\.\[fast\]'"):
+        check_estimator(BLAZEPOSE_FAST)
