@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +31,7 @@ from har.mqtt.broker import BrokerHandle, open_broker
 from har.mqtt.connection import Connection, Received
 from har.mqtt.publisher import Publisher
 from har.pose import BLAZEPOSE
+from har.records import PoseFrame
 from har.service.app import CameraPlan, CameraReport, Service
 from har.service.camera import CameraSpec
 from har.service.pipeline import PipelineSettings
@@ -42,7 +44,7 @@ LEAST_S = 40.0
 """The sample clip is played over and over until the cameras have been busy for as long."""
 SITE = "bench"
 _SAMPLE = Path("sample_clips") / "fall_in_room.mp4"
-_MEMORY_EVERY_S = 0.5
+_GAUGE_EVERY_S = 0.5
 
 
 def bench_pipeline(
@@ -86,7 +88,7 @@ def bench_pipeline(
                 publisher = Publisher(store, url=broker.url, site=SITE, version=har.__version__, model=bundle.model_id)
                 publisher.start()
                 try:
-                    service = Service(plans, bundle=bundle, outlet=publisher)
+                    service = _TimedService(plans, bundle=bundle, outlet=publisher)
                     measured = _run(service, broker)
                 finally:
                     publisher.stop()
@@ -123,27 +125,40 @@ def _make_feed(video: Path, feed: Path, *, rate_hz: int) -> tuple[int, int]:
     return width, height
 
 
-def _run(service: Service, broker: BrokerHandle) -> dict[str, Any]:
+def _run(service: _TimedService, broker: BrokerHandle) -> dict[str, Any]:
     """Run the service to the end of its feeds while a subscriber and a memory gauge watch."""
     stop = threading.Event()
-    delays, memory = list[float](), list[float]()
+    delays, gauge = list[float](), _Gauge()
     watchers = [
         threading.Thread(target=_subscribe, args=(broker.url, delays, stop)),
-        threading.Thread(target=_weigh, args=(memory, stop)),
+        threading.Thread(target=gauge.watch, args=(stop,)),
     ]
+    began_s = time.monotonic()
     for watcher in watchers:
         watcher.start()
     try:
         service.run(threading.Event())
+        lasted_s = time.monotonic() - began_s
         time.sleep(1.0)
     finally:
         stop.set()
         for watcher in watchers:
             watcher.join()
+    n_cameras, used_s = len(service.reports), sum(gauge.cpu_s.values())
+    main_s, broker_s = (gauge.cpu_s.get(name, 0.0) for name in ("main", "broker"))
     return {
         "events_measured": len(delays),
         "frame_to_mqtt_ms": _percentiles(delays),
-        "memory_mib": round(max(memory, default=0.0)),
+        "memory_mib": round(max(gauge.memory_mib, default=0.0)),
+        "memory_per_camera_mib": round(
+            (max(gauge.memory_mib, default=0.0) - max(gauge.own_memory_mib, default=0.0)) / n_cameras
+        ),
+        "cpu_cores": {
+            "whole": round(used_s / lasted_s, 2),
+            "each_camera": round((used_s - main_s - broker_s) / n_cameras / lasted_s, 2),
+            "main": round(main_s / lasted_s, 2),
+        },
+        "share_after_poses": round(service.analysis_s / used_s, 4),
     }
 
 
@@ -168,26 +183,61 @@ def _note(payload: bytes, delays: list[float]) -> None:
         delays.append(time.time() - datetime.fromisoformat(body["time"]).timestamp())
 
 
-def _weigh(memory: list[float], stop: threading.Event) -> None:
-    """Note the memory of this process and all its children, what they share counted once (PSS), in MiB."""
-    while not stop.wait(_MEMORY_EVERY_S):
-        total = 0
+@dataclass(slots=True)
+class _Gauge:
+    """What the service used while it ran.
+
+    Attributes:
+        memory_mib: of this process and all its children, what they share counted once (PSS), at each look.
+        own_memory_mib: of this process alone.
+        cpu_s: processor seconds by process: "main", "broker" and the cameras' by number.
+    """
+
+    memory_mib: list[float] = field(default_factory=list)
+    own_memory_mib: list[float] = field(default_factory=list)
+    cpu_s: dict[str, float] = field(default_factory=dict)
+
+    def watch(self, stop: threading.Event) -> None:
+        """Look twice a second until told to stop."""
         me = psutil.Process()
-        for process in [me, *me.children(recursive=True)]:
-            try:
-                total += process.memory_full_info().pss
-            except psutil.Error:
-                continue
-        memory.append(total / 2**20)
+        before_s = sum(me.cpu_times()[:2])
+        while not stop.wait(_GAUGE_EVERY_S):
+            total = 0.0
+            for process in [me, *me.children(recursive=True)]:
+                try:
+                    size = process.memory_full_info().pss / 2**20
+                    used_s = sum(process.cpu_times()[:2])
+                    name = "broker" if process.name() == "mosquitto" else str(process.pid)
+                except psutil.Error:
+                    continue
+                total += size
+                if process == me:
+                    name, used_s = "main", used_s - before_s
+                    self.own_memory_mib.append(size)
+                self.cpu_s[name] = used_s
+            self.memory_mib.append(total)
+
+
+class _TimedService(Service):
+    """A service that knows how long everything after the poses took."""
+
+    analysis_s = 0.0
+
+    def _analyse(self, watch: Any, frame: PoseFrame) -> None:
+        began_s = time.thread_time()
+        super()._analyse(watch, frame)
+        self.analysis_s += time.thread_time() - began_s
 
 
 def _row(name: str, report: CameraReport) -> dict[str, Any]:
     seconds = report.frames_span_s
     return {
         "camera": name,
+        "frames_in": report.frames + report.skipped + report.dropped,
         "analysed_frames": report.frames,
         "interpolated_frames": 0,
         "dropped_frames": report.dropped,
+        "fps_in": round((report.frames + report.skipped + report.dropped) / seconds, 1) if seconds else 0.0,
         "analysed_fps": round(report.frames / seconds, 1) if seconds else 0.0,
         "person_in_view": round(report.with_people / max(report.frames, 1), 3),
         "frame_to_handed_on_ms": _percentiles(report.lag_s),
@@ -201,28 +251,40 @@ def _percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
     return {
         "p50": round(statistics.median(ms.tolist()), 1),
         "p95": round(float(np.percentile(ms, 95)), 1),
+        "p99": round(float(np.percentile(ms, 99)), 1),
         "max": round(float(ms.max()), 1),
     }
 
 
 def as_text(result: dict[str, Any]) -> str:
     """Write the result for people."""
-    machine, mqtt = result["machine"], result["frame_to_mqtt_ms"]
+    machine, mqtt, cores = result["machine"], result["frame_to_mqtt_ms"], result["cpu_cores"]
     width, height = result["size_px"]
+    rows = result["rows"]
     lines = [
-        f"{machine['processor']}, {machine['threads']} threads, load {machine['load']}; broker: {result['broker']}"
+        f"{machine['processor']}, {machine['threads']} threads, load {machine['load']}; broker: {result['broker']}",
+        f"cameras: {len(rows)} of {width}x{height} at {result['camera_rate_hz']} frames a second; {result['pose']}",
     ]
-    lines.append(f"cameras: {len(result['rows'])} of {width}x{height} at {result['camera_rate_hz']} frames a second")
-    for row in result["rows"]:
-        lag = row["frame_to_handed_on_ms"] or {"p50": 0.0, "p95": 0.0}
+    for row in rows:
+        lag = row["frame_to_handed_on_ms"] or {"p50": 0.0, "p95": 0.0, "p99": 0.0}
         lines.append(
-            f"{row['camera']}: {row['analysed_fps']} analysed frames a second (none interpolated), somebody in view in "
-            f"{row['person_in_view']:.0%}; frame to pipeline's end p50 {lag['p50']} ms, p95 {lag['p95']} ms"
+            f"{row['camera']}: {row['fps_in']} frames a second in, {row['analysed_fps']} analysed, "
+            f"{row['dropped_frames']} dropped, none interpolated; somebody in view in {row['person_in_view']:.0%}; "
+            f"frame to pipeline's end p50 {lag['p50']:.0f} ms, p95 {lag['p95']:.0f} ms, p99 {lag['p99']:.0f} ms"
         )
+    together = [sum(row[key] for row in rows) for key in ("fps_in", "analysed_fps")]
+    lines.append(f"together: {together[0]:.1f} frames a second in, {together[1]:.1f} analysed")
     if mqtt is not None:
         lines.append(
-            f"frame to MQTT subscriber: p50 {mqtt['p50']} ms, p95 {mqtt['p95']} ms, longest {mqtt['max']} ms "
+            f"frame to MQTT subscriber: p50 {mqtt['p50']:.0f} ms, p95 {mqtt['p95']:.0f} ms, p99 {mqtt['p99']:.0f} ms "
             f"({result['events_measured']} events)"
         )
-    lines.append(f"memory of the whole service, broker included: {result['memory_mib']} MiB at most")
+    lines.append(
+        f"processor: {cores['whole']} cores in all, {cores['each_camera']} for each camera; everything after the poses "
+        f"took {result['share_after_poses']:.1%} of it"
+    )
+    lines.append(
+        f"memory of the whole service, broker included: {result['memory_mib']} MiB at most; "
+        f"{result['memory_per_camera_mib']} MiB for each camera more"
+    )
     return "\n".join(lines)
