@@ -15,6 +15,7 @@ from har.bench.machine import describe_machine
 from har.bench.reference import STRIDES, WIDTHS, ReferenceSTGCN
 from har.bench.timing import YARDSTICK, Work, count_flops, in_turns, ratios, yardstick, yardstick_gflops
 from har.errors import ConfigError
+from har.models.folded import FoldedModel
 from har.models.online import OnlineModel
 from har.models.stgcn import STGCN, STGCNConfig
 from har.models.streams import Stream, Streams
@@ -101,7 +102,7 @@ class _Hall:
 
     def __init__(self, model: Streams, n_people: int) -> None:
         self.model, self.people = model, list(range(n_people))
-        self.online = OnlineModel(model)
+        self.online = OnlineModel(FoldedModel(model))
         self.frame = torch.randn(n_people, self.online.n_joints, model.dims + 1)
         for person in self.people:
             self.online.enter(person)
@@ -134,7 +135,7 @@ def _row(hall: _Hall, took: dict[str, list[float]], flops: dict[str, int]) -> di
 def largest_difference(model: Streams, n_people: int) -> float:
     """Give the largest difference of a logit between the stream and the clip model, on some people's frames."""
     rng = torch.Generator().manual_seed(_SEED)
-    online = OnlineModel(model)
+    online = OnlineModel(FoldedModel(model))
     for person in range(n_people):
         online.enter(person)
     frames = torch.randn(_CHECKED_FRAMES, n_people, online.n_joints, model.dims + 1, generator=rng)
@@ -216,7 +217,7 @@ def bench_soak(*, steps: int, say: Say) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     model = Streams([Stream("joint", STGCNConfig(n_classes=8, in_channels=3, channels=(8,) * 9, pool_last=3))]).eval()
-    online = OnlineModel(model)
+    online = OnlineModel(FoldedModel(model))
     rng = torch.Generator().manual_seed(_SEED)
     rows: list[dict[str, Any]] = []
     seen = 0

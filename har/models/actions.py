@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from har.models.bundle import Bundle
+from har.models.folded import FoldedModel
 from har.models.unknown import UNKNOWN
 from har.records import ActionScores, FloatArray
 from har.windows import normalise
@@ -30,7 +31,7 @@ class ActionScorer:
         self.unknown_below = bundle.unknown.threshold if bundle.unknown else 0.0
         self._labels = bundle.labels
         self._layout = bundle.config.layout
-        self._model = bundle.model
+        self._model = FoldedModel(bundle.model)
 
     def score(self, joints: FloatArray) -> list[ActionScores]:
         """Name the action of each window.
@@ -42,7 +43,8 @@ class ActionScorer:
             N answers; where the label is "unknown", `score` and `top` are those of the labels it might have been.
         """
         with torch.inference_mode():
-            scores = self._model.scores(torch.from_numpy(normalise(joints, layout=self._layout)))  # (N, n_labels)
+            logits = self._model(torch.from_numpy(normalise(joints, layout=self._layout)))  # (N, n_labels)
+            scores = torch.softmax(logits, dim=-1)
         answers = []
         for row in scores.tolist():
             ranked = sorted(zip(self._labels, row, strict=True), key=lambda item: -item[1])

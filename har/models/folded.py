@@ -1,6 +1,6 @@
 """An ST-GCN as it is served: the norms folded into the weights beside them, each weight lying as its product reads it.
 
-`FoldedSTGCN` classifies whole windows as `STGCN` does in evaluation mode. Its parts also serve the stream, see
+`FoldedModel` classifies whole windows as a trained model does in evaluation mode. Its parts also serve the stream, see
 `har.models.online`: one set of weights, two calls.
 """
 
@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from har.errors import ShapeError
+from har.models.inputs import features
 from har.models.stgcn import STGCN, Block
+from har.models.streams import Streams
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,6 +164,32 @@ class FoldedSTGCN:
     def answer(self, pooled: Tensor) -> Tensor:
         """Turn features (N, C') that were averaged over joints and outputs into logits (N, n_classes)."""
         return torch.addmm(self._head_bias, pooled, self._head)
+
+
+class FoldedModel:
+    """A trained model as it is served: each of its networks folded, their logits averaged by weight.
+
+    Args:
+        model: it; its weights are copied.
+
+    Attributes:
+        parts: what each network is shown, and its weight.
+        networks: one for each part.
+        dims: coordinates of a joint.
+        frames_ahead: frames that an answer looks ahead at most.
+    """
+
+    def __init__(self, model: Streams) -> None:
+        self.parts, self.dims, self.frames_ahead = model.streams, model.dims, model.frames_ahead
+        self.networks = [FoldedSTGCN(network) for network in model.networks if isinstance(network, STGCN)]
+
+    def __call__(self, joints: Tensor) -> Tensor:
+        """Classify windows (N, T, V, D + 1) of normalised joints; gives logits (N, n_classes)."""
+        logits = torch.zeros(())
+        for part, network in zip(self.parts, self.networks, strict=True):
+            x = features(joints, layout_name=part.config.layout, kind=part.kind)  # (N, T, V, C)
+            logits = logits + part.weight * network(x)  # (N, n_classes)
+        return logits
 
 
 def _fold(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:

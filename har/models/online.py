@@ -21,9 +21,8 @@ import torch
 from torch import Tensor
 
 from har.errors import ShapeError
-from har.models.folded import FoldedSTGCN
+from har.models.folded import FoldedModel, FoldedSTGCN
 from har.models.inputs import features
-from har.models.streams import Streams
 
 _Rows = slice | list[int]
 
@@ -149,7 +148,7 @@ class OnlineModel:
     Not for several threads at once. People are told apart by any hashable key.
 
     Args:
-        model: trained networks; their weights are copied.
+        model: the model, folded.
 
     Attributes:
         beat: frames between two answers, and between two moments at which somebody may begin.
@@ -157,13 +156,12 @@ class OnlineModel:
         n_joints: joints of a frame.
     """
 
-    def __init__(self, model: Streams) -> None:
+    def __init__(self, model: FoldedModel) -> None:
         self._model = model
-        self._networks = [FoldedSTGCN(network) for network in model.networks]  # type: ignore[arg-type]
-        self.beat = lcm(*(network.config.stride for network in self._networks))
-        self.frames_ahead = model.frames_ahead
-        self.n_joints = self._networks[0].n_joints
-        self._sees_motion = any("motion" in part.kind for part in model.streams)
+        self.beat = lcm(*(network.config.stride for network in model.networks))
+        self.frames_ahead, self._n_classes = model.frames_ahead, model.networks[0].config.n_classes
+        self.n_joints = model.networks[0].n_joints
+        self._sees_motion = any("motion" in part.kind for part in model.parts)
         self._people: list[Hashable] = []
         self._rows: dict[Hashable, int] = {}
         self._starts: list[int] = []
@@ -280,7 +278,7 @@ class OnlineModel:
             who, found = self._advance(now, [rows[index] for index in indices], joints[indices])
             answered += who
             logits.append(found)
-        return answered, torch.cat(logits) if logits else joints.new_zeros(0, self._model.config.n_classes)
+        return answered, torch.cat(logits) if logits else joints.new_zeros(0, self._n_classes)
 
     def _advance(self, now: int, rows: list[int], joints: Tensor) -> tuple[list[Hashable], Tensor]:
         """Take in frame `now` (P, V, D + 1) of people who are in step; `rows` ascend."""
@@ -289,7 +287,7 @@ class OnlineModel:
         young = now - max(starts) <= self.frames_ahead
         shown = self._shown(at, joints, is_first=[start == now for start in starts])  # (P, 1 or 2, V, D+1)
         answers = False
-        for part, memory in zip(self._model.streams, self._memories, strict=True):
+        for part, memory in zip(self._model.parts, self._memories, strict=True):
             x = features(shown, layout_name=part.config.layout, kind=part.kind)[:, -1]  # (P, V, C)
             new = memory.advance(at, x, now=now, starts=starts, young=young)
             answers |= new and part.config.frames_ahead == self.frames_ahead
@@ -297,9 +295,9 @@ class OnlineModel:
             self._next[row] = now + 1
         self._clock = max(self._clock, now + 1)
         answered = [row for row in rows if answers and now - self._starts[row] >= self.frames_ahead]
-        logits = joints.new_zeros(len(answered), self._model.config.n_classes)
+        logits = joints.new_zeros(len(answered), self._n_classes)
         if answered:
-            for part, memory in zip(self._model.streams, self._memories, strict=True):
+            for part, memory in zip(self._model.parts, self._memories, strict=True):
                 logits += part.weight * memory.logits[answered]
         return [self._people[row] for row in answered], logits
 
@@ -345,6 +343,6 @@ class OnlineModel:
         """Make room for so many people; those who are there stay."""
         kept = [tensor[: len(self._people)] for tensor in self._tensors()] if self._people else []
         self._before = torch.zeros(n_rows, self.n_joints, self._model.dims + 1)
-        self._memories = [_Memory(network, n_rows) for network in self._networks]
+        self._memories = [_Memory(network, n_rows) for network in self._model.networks]
         for tensor, old in zip(self._tensors(), kept, strict=bool(kept)):
             tensor[: len(old)] = old

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from har.errors import ShapeError
-from har.models.folded import FoldedSTGCN
+from har.models.folded import FoldedModel, FoldedSTGCN
 from har.models.inputs import features, n_channels
 from har.models.online import OnlineModel
 from har.models.stgcn import STGCN, STGCNConfig
@@ -55,7 +55,7 @@ class Hall:
     """People who come, go and miss frames, and all they have shown so far."""
 
     def __init__(self, model: Streams) -> None:
-        self.model, self.online = model, OnlineModel(model)
+        self.model, self.online = model, OnlineModel(FoldedModel(model))
         self.shown = defaultdict[str, list[torch.Tensor]](list)
         self.rng = torch.Generator().manual_seed(1)
         self.n_answers = 0
@@ -228,7 +228,7 @@ def test_a_state_goes_on_in_another_process_at_another_time() -> None:
 
 
 def test_a_newcomer_has_no_answer_before_the_look_ahead_is_seen() -> None:
-    online = OnlineModel(lone(PLAIN))
+    online = OnlineModel(FoldedModel(lone(PLAIN)))
     online.enter("a")
 
     answers = [online.step(["a"], torch.randn(1, 17, 3))[0] for _ in range(12)]
@@ -240,7 +240,7 @@ def test_a_newcomer_has_no_answer_before_the_look_ahead_is_seen() -> None:
 def test_not_a_number_in_one_person_changes_nothing_for_another() -> None:
     model = lone(RICH)
     rng = torch.Generator().manual_seed(0)
-    hall, spoilt = OnlineModel(model), OnlineModel(model)
+    hall, spoilt = OnlineModel(FoldedModel(model)), OnlineModel(FoldedModel(model))
     for online in (hall, spoilt):
         online.enter("a")
         online.enter("b")
@@ -256,7 +256,7 @@ def test_not_a_number_in_one_person_changes_nothing_for_another() -> None:
 
 
 def test_two_hundred_people_come_at_once_and_their_room_is_given_back() -> None:
-    online = OnlineModel(lone(PLAIN))
+    online = OnlineModel(FoldedModel(lone(PLAIN)))
     online.enter("stays")
     for number in range(200):
         online.enter(number)
@@ -275,7 +275,7 @@ def test_two_hundred_people_come_at_once_and_their_room_is_given_back() -> None:
 
 
 def test_nobody_for_an_hour_costs_nothing() -> None:
-    online = OnlineModel(lone(PLAIN))
+    online = OnlineModel(FoldedModel(lone(PLAIN)))
 
     for _ in range(3600):
         answered, logits = online.step([], torch.zeros(0, 17, 3))
@@ -286,7 +286,7 @@ def test_nobody_for_an_hour_costs_nothing() -> None:
 
 
 def test_what_does_not_fit_is_refused_and_nobody_is_touched() -> None:
-    online = OnlineModel(lone(PLAIN))
+    online = OnlineModel(FoldedModel(lone(PLAIN)))
     online.enter("a")
     online.enter("b")
 
@@ -298,7 +298,7 @@ def test_what_does_not_fit_is_refused_and_nobody_is_touched() -> None:
         online.step(["a"], torch.zeros(1, 25, 3))
     with pytest.raises(KeyError):
         online.step(["a", "c"], torch.zeros(2, 17, 3))
-    other = OnlineModel(lone(RICH))
+    other = OnlineModel(FoldedModel(lone(RICH)))
     other.enter("c")
     with pytest.raises(ShapeError, match="another model"):
         online.restore("c", other.save("c"))
