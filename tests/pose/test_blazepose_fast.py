@@ -158,6 +158,29 @@ def test_whoever_is_lost_is_searched_for(watched: tuple[FastBlazePose, Counting]
     assert show(estimator, begin_s=2.0, seconds=0.3)[-1] == 1
 
 
+def test_furniture_that_looks_a_little_like_a_person_is_not_taken_for_one(
+    watched: tuple[FastBlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there, networks.presence = [Region(30, 20, 40)], lambda region: 0.6
+
+    assert not any(show(estimator, begin_s=0.0, seconds=2.0))
+
+
+def test_whoever_was_lost_is_found_again_near_by_though_hardly_seen(watched: tuple[FastBlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    networks.there, networks.presence = [], lambda region: 0.1
+    show(estimator, begin_s=1.0, seconds=0.5)
+
+    networks.presence = lambda region: 0.6
+    networks.there = [Region(50, 20, 40)]
+    assert not any(show(estimator, begin_s=1.5, seconds=0.3))
+    networks.there = [Region(40, 22, 40)]
+    assert show(estimator, begin_s=1.8, seconds=0.3)[-1] == 1
+
+
 def test_a_region_that_has_slipped_gives_way_to_where_the_detector_sees_the_same_person(
     watched: tuple[FastBlazePose, Counting],
 ) -> None:
