@@ -165,11 +165,7 @@ def video_frames(video: Path, *, pose: PoseSettings, tell: Tell = lambda done_s:
 
     What is kept is found again only for the same content and the same estimator, weights and code.
     """
-    with video.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    what = f"{content}:{pose.max_people}:{pose.max_rate_hz}"
-    key = hashlib.sha256(f"{what}:{estimator_digest(pose.name)}".encode()).hexdigest()
-    cached = cache_folder() / "poses" / f"{key[:24]}.npz"
+    cached = _kept_poses(video, pose=pose)
     if cached.is_file():
         with np.load(cached, allow_pickle=False) as file:
             return _unpack(file["time_s"], file["pts_s"], file["joints"], file["size"])
@@ -179,6 +175,20 @@ def video_frames(video: Path, *, pose: PoseSettings, tell: Tell = lambda done_s:
     np.savez_compressed(partial, **arrays)
     partial.replace(cached)
     return _unpack(arrays["time_s"], arrays["pts_s"], arrays["joints"], arrays["size"])
+
+
+def has_poses(video: Path, *, pose: PoseSettings) -> bool:
+    """Say whether the poses of a video have been found before."""
+    return _kept_poses(video, pose=pose).is_file()
+
+
+def _kept_poses(video: Path, *, pose: PoseSettings) -> Path:
+    """Name the file where the poses of a video are kept once they are found."""
+    with video.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    what = f"{content}:{pose.max_people}:{pose.max_rate_hz}"
+    key = hashlib.sha256(f"{what}:{estimator_digest(pose.name)}".encode()).hexdigest()
+    return cache_folder() / "poses" / f"{key[:24]}.npz"
 
 
 def _estimate(video: Path, *, pose: PoseSettings, tell: Tell) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from har.alerts import DangerSettings
+from har.bench.poses import find_poses
 from har.bench.recordings import CAMERA, PoseSettings, Recording, load_frames
 from har.config import Config
 from har.errors import ConfigError
@@ -114,6 +115,7 @@ def replay(
     truths: Sequence[Truth] | None,
     *,
     pose: PoseSettings,
+    jobs: int = 1,
     hear: Hear = lambda recording, frames, seen: None,
     tell: Callable[[Recording, float], None] = lambda recording, done_s: None,
 ) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def replay(
         judges: the model, and the one to hold it against.
         truths: what happened in each recording; None where that is not known: then alerts are only listed.
         pose: how bodies are found in videos; done once for all models.
+        jobs: videos whose poses are found at once, in processes of their own.
         hear: called after each recording.
         tell: called with a recording and how much of it is done, seconds.
 
@@ -140,6 +143,7 @@ def replay(
                 f"{judge_.name} has no risk part, so it finds no falls: it was trained on clips that do not tell of "
                 "danger. Give a model with one, or leave --truth out to see its labels and floor alerts."
             )
+    find_poses(recordings, pose=pose, jobs=jobs, tell=tell)
     seen: list[list[Replayed]] = []
     lengths_s = []
     for number, recording in enumerate(recordings):

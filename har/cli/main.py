@@ -323,6 +323,10 @@ def replay(
     pose: Annotated[
         str | None, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Videos whose poses are found at once. Default: one for each core."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="CONFIG.toml", help="Take [danger] and [pose] from there, as `har run` does.")
     ] = None,
@@ -340,6 +344,7 @@ def replay(
         against=against,
         truth_file=truth,
         pose=pose,
+        jobs=jobs,
         config_file=config,
         report=report,
         json_file=json,

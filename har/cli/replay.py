@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from har.bench.bounds_text import falls_text, rate_text
-from har.bench.machine import describe_machine, measure_yardstick
+from har.bench.machine import describe_machine, measure_yardstick, physical_cores
 from har.bench.recordings import PoseSettings, Recording, find_recordings
 from har.bench.replay import Judge, replay
 from har.bench.replay_report import Report
@@ -41,6 +42,7 @@ def run_replay(
     against: str | None,
     truth_file: Path | None,
     pose: str | None,
+    jobs: int | None,
     config_file: Path | None,
     report: Path | None,
     json_file: Path | None,
@@ -65,9 +67,13 @@ def run_replay(
     page = Report(report, judges=judges, truths=named) if report is not None else None
     yardstick = measure_yardstick(seconds=0.2)
     with _Progress(recordings) as progress:
-        figures = replay(recordings, judges, truths, pose=settings, hear=page.hear if page else lambda *_: None,
-                         tell=progress.tell)  # fmt: skip
-    result = {"name": "replay", "machine": describe_machine(), "yardstick_gflops": yardstick, **figures}
+        began_s = time.monotonic()
+        figures = replay(recordings, judges, truths, pose=settings, jobs=jobs or physical_cores(),
+                         hear=page.hear if page else lambda *_: None, tell=progress.tell)  # fmt: skip
+        lasted_s = time.monotonic() - began_s
+    head = {"name": "replay", "machine": describe_machine(), "yardstick_gflops": yardstick, "pose": settings.name}
+    result = {**head, "seconds": round(lasted_s, 1), **figures}
+    say(_speed_text(sum(_length_s(recording) for recording in recordings), lasted_s))
     text = as_text(result)
     if page is not None:
         say(f"wrote {page.write(text)}")
@@ -134,6 +140,10 @@ def _length_s(recording: Recording) -> float:
         return recording.clip.duration_s
     length_s = source_length_s(str(recording.path))
     return length_s if length_s is not None and math.isfinite(length_s) else 0.0
+
+
+def _speed_text(length_s: float, lasted_s: float) -> str:
+    return f"{length_s / 60:.1f} min of recordings in {lasted_s:.0f} s: {length_s / lasted_s:.1f} times as fast as life"
 
 
 def as_text(result: dict[str, Any]) -> str:
