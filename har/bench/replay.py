@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from har.alerts import DangerSettings
 from har.bench.poses import find_poses
 from har.bench.recordings import CAMERA, PoseSettings, Recording, load_frames
 from har.config import Config
@@ -19,11 +18,9 @@ from har.models.actions import ActionScorer
 from har.models.bundle import Bundle
 from har.models.risk import RiskModel
 from har.records import Event, PoseFrame
-from har.service.pipeline import Pipeline, PipelineSettings
+from har.service.pipeline import Pipeline, PipelineSettings, Polygons
 from har.training.replay import Moment, Verdict, as_alert, as_row, compare, gather_alerts, judge, total
 from har.training.truth import Truth
-
-Polygons = tuple[tuple[tuple[float, float], ...], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,20 +45,14 @@ class Judge:
 
     def pipeline(self, *, rest_zones: Polygons = ()) -> Pipeline:
         """Open a pipeline as the service does for one camera."""
-        wanted = self.config.danger
-        own = self.risk.threshold if self.risk is not None else 1.0
-        danger = DangerSettings(
-            threshold=own if wanted.threshold is None else wanted.threshold,
-            tell_from=wanted.tell_from,
-            confirm_s=wanted.confirm_s,
-            floor_after_s=wanted.floor_after_s,
-        )
+        floor_after_s = self.config.danger.floor_after_s
+        settings = PipelineSettings.of(self.config, risk=self.risk, floor_after_s=floor_after_s, rest_zones=rest_zones)
         return Pipeline(
             CAMERA,
             actions=ActionScorer(self.bundle) if self.names_actions else None,
             risk=self.risk,
             model_id=self.bundle.model_id,
-            settings=PipelineSettings(danger=danger, rest_zones=rest_zones),
+            settings=settings,
         )
 
 

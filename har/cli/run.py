@@ -16,7 +16,6 @@ from types import FrameType
 from typing import Any
 
 import har
-from har.alerts import DangerSettings
 from har.cli.cameras import CameraStates
 from har.cli.output import say, wants_text, write_json
 from har.cli.state import database_url, state_folder
@@ -79,7 +78,7 @@ def run(
         raise BundleError(problem)
     if bundle.risk_model is None:
         say(f"har: {bundle.model_id} has {NO_RISK_PART}.")
-    plans = [_with_threshold(plan, config, bundle) for plan in plans]
+    plans = [_with_settings(plan, config, bundle) for plan in plans]
     with contextlib.ExitStack() as stack:
         folder = _state_folder(stack, state, once=once)
         events_file = _EventsFile(stack, events, once=once) if events is not None else None
@@ -152,22 +151,20 @@ def _plan(
             camera=name, url=url, pose=estimator, max_people=settings.max_people, once=once,
             max_rate_hz=settings.max_rate_hz,
         )  # fmt: skip
-        danger = DangerSettings(
-            tell_from=config.danger.tell_from,
-            confirm_s=config.danger.confirm_s,
-            floor_after_s=config.floor_after_s_of(name),
-        )
-        plans.append(CameraPlan(spec, PipelineSettings(danger=danger, rest_zones=config.rest_zones_of(name))))
+        plans.append(CameraPlan(spec, PipelineSettings()))
     return plans
 
 
-def _with_threshold(plan: CameraPlan, config: Config, bundle: Bundle) -> CameraPlan:
-    """Set the threshold of suspicion: the config's, else the bundle's own."""
-    risk = bundle.risk_model
-    own = risk.threshold if risk is not None else 1.0
-    threshold = own if config.danger.threshold is None else config.danger.threshold
-    danger = replace(plan.settings.danger, threshold=threshold)
-    return replace(plan, settings=replace(plan.settings, danger=danger))
+def _with_settings(plan: CameraPlan, config: Config, bundle: Bundle) -> CameraPlan:
+    """Give a camera the settings that the user wants for it."""
+    name = plan.spec.camera
+    settings = PipelineSettings.of(
+        config,
+        risk=bundle.risk_model,
+        floor_after_s=config.floor_after_s_of(name),
+        rest_zones=config.rest_zones_of(name),
+    )
+    return replace(plan, settings=settings)
 
 
 def _check_outputs(plans: Sequence[CameraPlan], *, overlay: Path | None, json_file: Path | None) -> None:

@@ -10,11 +10,12 @@ import uuid
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from har.alerts import Confirm, DangerRule, DangerSettings, is_in, is_on_floor
+from har.config import Config
 from har.models.confirm_features import CONFIRM_WINDOW_S
 from har.models.posture import assess_fall, assess_risk, read_posture
 from har.models.risk import RiskModel
@@ -42,6 +43,9 @@ _UNSEEN_S = 0.3
 _TOGETHER_S = 0.5
 
 
+Polygons: TypeAlias = tuple[tuple[tuple[float, float], ...], ...]
+
+
 class ActionModel(Protocol):
     """Names the action of windows."""
 
@@ -66,7 +70,22 @@ class PipelineSettings:
 
     danger: DangerSettings = field(default_factory=DangerSettings)
     track: TrackSettings = field(default_factory=TrackSettings)
-    rest_zones: tuple[tuple[tuple[float, float], ...], ...] = ()
+    rest_zones: Polygons = ()
+
+    @classmethod
+    def of(
+        cls, config: Config, *, risk: RiskModel | None, floor_after_s: float, rest_zones: Polygons = ()
+    ) -> PipelineSettings:
+        """Give what the user wants of danger; the threshold of suspicion is the model's unless the user has one."""
+        wanted = config.danger
+        own = risk.threshold if risk is not None else 1.0
+        danger = DangerSettings(
+            threshold=own if wanted.threshold is None else wanted.threshold,
+            tell_from=wanted.tell_from,
+            confirm_s=wanted.confirm_s,
+            floor_after_s=floor_after_s,
+        )
+        return cls(danger=danger, rest_zones=rest_zones)
 
 
 @dataclass(slots=True)
