@@ -14,7 +14,7 @@ from har.bench.poses import find_poses
 from har.bench.recordings import CAMERA, PoseSettings, Recording, load_frames
 from har.config import Config
 from har.errors import ConfigError
-from har.models.actions import ActionScorer
+from har.models.actions import ActionStream
 from har.models.bundle import Bundle
 from har.models.risk import RiskModel
 from har.records import Event, PoseFrame
@@ -49,7 +49,7 @@ class Judge:
         settings = PipelineSettings.of(self.config, risk=self.risk, floor_after_s=floor_after_s, rest_zones=rest_zones)
         return Pipeline(
             CAMERA,
-            actions=ActionScorer(self.bundle) if self.names_actions else None,
+            actions=ActionStream(self.bundle) if self.names_actions else None,
             risk=self.risk,
             model_id=self.bundle.model_id,
             settings=settings,

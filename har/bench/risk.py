@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from har.bench.machine import describe_machine, measure_yardstick
 from har.bench.risk_sets import LE2I_FILE, le2i_clips, upfall_clips
 from har.clips import Clip, read_clips
 from har.errors import ConfigError
-from har.models.actions import ActionScorer
 from har.models.bundle import Bundle, load_bundle
+from har.models.folded import FoldedModel
 from har.models.risk import fit_with_folds, split_by_subject
 from har.models.risk_features import Array
 from har.models.shipped import find_bundle
@@ -36,7 +37,7 @@ from har.training.risk.components import choose_components
 from har.training.risk.pictures import draw_components, draw_curves
 from har.training.risk.streams import read_streams
 from har.training.risk.windows import window_truth
-from har.windows import resample
+from har.windows import normalise, resample
 
 Say = Callable[[str], None]
 Judge = Callable[[Array], Array]
@@ -213,23 +214,25 @@ def _ask_network(bundle: Bundle, streams: Sequence[Stream]) -> _Judged:
     """Take the action network's probability of "fall" for danger."""
     if "fall" not in bundle.labels:
         raise ConfigError(f"{bundle.model_id} knows no label 'fall': {', '.join(bundle.labels)}. Name another bundle.")
-    scorer = ActionScorer(bundle)
+    model, fall = FoldedModel(bundle.model), bundle.labels.index("fall")
     answers = []
     for stream in streams:
         answer = np.full(len(stream.readings), np.nan)
         known = [number for number, reading in enumerate(stream.readings) if reading.features is not None]
-        windows = [_action_window(stream, stream.readings[number].time_s, scorer) for number in known]
-        for number, scores in zip(known, scorer.score(np.stack(windows)) if windows else [], strict=True):
-            answer[number] = dict(scores.top)["fall"]
+        if known:
+            windows = np.stack([_action_window(stream, stream.readings[number].time_s, bundle) for number in known])
+            with torch.inference_mode():
+                logits = model(torch.from_numpy(normalise(windows, layout=bundle.config.layout)))
+            answer[known] = torch.softmax(logits, dim=-1)[:, fall].numpy()
         answers.append(answer)
     return _Judged(streams, answers)
 
 
-def _action_window(stream: Stream, end_s: float, scorer: ActionScorer) -> Any:
-    clip = stream.clip
-    inside = (clip.time_s <= end_s) & (clip.time_s >= end_s - scorer.n_frames / scorer.rate_hz - 0.5)
-    return resample(clip.time_s[inside], clip.joints[inside, stream.person], rate_hz=scorer.rate_hz, end_s=end_s,
-                    n_frames=scorer.n_frames, width_px=clip.width_px, height_px=clip.height_px)  # fmt: skip
+def _action_window(stream: Stream, end_s: float, bundle: Bundle) -> Any:
+    clip, n_frames, rate_hz = stream.clip, bundle.window_frames, bundle.rate_hz
+    inside = (clip.time_s <= end_s) & (clip.time_s >= end_s - n_frames / rate_hz - 0.5)
+    return resample(clip.time_s[inside], clip.joints[inside, stream.person], rate_hz=rate_hz, end_s=end_s,
+                    n_frames=n_frames, width_px=clip.width_px, height_px=clip.height_px)  # fmt: skip
 
 
 def _row(name: str, method: str, judged: _Judged) -> dict[str, Any]:

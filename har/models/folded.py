@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -171,6 +171,7 @@ class FoldedModel:
 
     Args:
         model: it; its weights are copied.
+        pool_at_most: outputs that are averaged where the model averages all of a window; None for all.
 
     Attributes:
         parts: what each network is shown, and its weight.
@@ -179,9 +180,11 @@ class FoldedModel:
         frames_ahead: frames that an answer looks ahead at most.
     """
 
-    def __init__(self, model: Streams) -> None:
+    def __init__(self, model: Streams, *, pool_at_most: int | None = None) -> None:
         self.parts, self.dims, self.frames_ahead = model.streams, model.dims, model.frames_ahead
         self.networks = [FoldedSTGCN(network) for network in model.networks if isinstance(network, STGCN)]
+        for network in self.networks:
+            network.config = replace(network.config, pool_last=network.config.pool_last or pool_at_most or 0)
 
     def __call__(self, joints: Tensor) -> Tensor:
         """Classify windows (N, T, V, D + 1) of normalised joints; gives logits (N, n_classes)."""

@@ -29,7 +29,8 @@ NEW_PRESENCE = 0.8
 """A newcomer of whom the landmark network is less sure is taken for furniture. When first seen, people of UP-Fall and
 GMDCSA24 had 0.87 to 1.00, the foot of a table 0.3 to 0.7; whoever is found again where they were lost needs less."""
 SURE = 0.5
-"""A tracked person of whom the landmark network is less sure is looked for where the detector found them, too."""
+"""A tracked person of whom the landmark network is less sure is looked for where the detector found them, too; and
+whoever was lost must be seen as surely to be found again (somebody who walked out was found again in their feet)."""
 # Hips nearer to one another than this share of a region's side are of one person; it is about 0.3 m.
 _SAME_PERSON = 0.15
 _FOUND_AGAIN = 0.4
@@ -92,7 +93,7 @@ class FastBlazePose:
         for region in found[: self._max_people - len(bodies)]:
             body = self._surest(image, [region])
             was_lost = any(region.is_near(lost, share=_FOUND_AGAIN) for lost in self._lost)
-            if body is not None and (was_lost or body.presence >= NEW_PRESENCE):
+            if body is not None and body.presence >= (SURE if was_lost else NEW_PRESENCE):
                 _add(body, bodies)
         self._regions = [body.region for body in bodies]
         return tuple(_to_pose(body) for body in bodies)

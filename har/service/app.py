@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from har.models.actions import ActionScorer
+from har.models.actions import ActionStream
 from har.models.bundle import Bundle
 from har.records import CameraStatus, Event, PoseFrame
 from har.service.camera import CameraOutput, CameraProcess, CameraSpec, EndOfSource, stop_cameras
@@ -21,6 +21,8 @@ from har.service.pipeline import Pipeline, PipelineSettings
 log = logging.getLogger(__name__)
 
 # A camera's watchdog wants to be asked at least once a second.
+NAME_EVERY_S = 1 / 15
+"""Between two batches of the action network; poses of all cameras that come in between wait for the next one."""
 _TICK_S = 0.25
 _LAGS_KEPT = 20_000
 # After a failure the camera counts as degraded for so long, and a new trace is logged no more often.
@@ -57,7 +59,8 @@ class CameraReport:
         failure: the first of them, in words.
         ended: why it ended; empty if its file simply ended.
         user_error: the reason is a mistake that the user can mend.
-        lag_s: from capture to the last event handed on, of each analysed frame; live and paced sources only.
+        lag_s: from capture to the last event handed on, of each analysed frame; live and paced sources only. Action
+            labels come up to `NAME_EVERY_S` later.
         first_s: capture time of the first analysed frame, Unix seconds.
         last_s: capture time of the last one.
     """
@@ -117,9 +120,10 @@ class Service:
         recorder: OverlayRecorder | None = None,
         housekeeping: Callable[[], None] = lambda: None,
     ) -> None:
-        self._scorer, self._risk, self._model_id = ActionScorer(bundle), bundle.risk_model, bundle.model_id
+        self._actions, self._risk, self._model_id = ActionStream(bundle), bundle.risk_model, bundle.model_id
         self._outlet, self._listeners = outlet, listeners
         self._recorder, self._housekeeping = recorder, housekeeping
+        self._named_s, self._unnamed = 0.0, False  # when actions were named last, and whether there are new poses
         self.reports = {plan.spec.camera: CameraReport() for plan in plans}
         self._watches = {
             plan.spec.camera: _Watch(
@@ -139,6 +143,7 @@ class Service:
                 for watch in watches:
                     for output in watch.process.poll():
                         self._guarded(watch, partial(self._take, watch, output))
+                self._name_actions()
                 self._housekeeping()
             for watch in watches:
                 if not watch.process.is_over:
@@ -151,7 +156,7 @@ class Service:
 
     def _make_pipeline(self, plan: CameraPlan) -> Pipeline:
         return Pipeline(
-            plan.spec.camera, actions=self._scorer, risk=self._risk, model_id=self._model_id, settings=plan.settings
+            plan.spec.camera, actions=self._actions, risk=self._risk, model_id=self._model_id, settings=plan.settings
         )
 
     def _wait(self) -> None:
@@ -160,7 +165,7 @@ class Service:
             for watch in self._watches.values():
                 if watch.process.connection is not None and not watch.process.is_over:
                     selector.register(watch.process.connection, selectors.EVENT_READ)
-            selector.select(_TICK_S)
+            selector.select(NAME_EVERY_S if self._unnamed else _TICK_S)
 
     def _guarded(self, watch: _Watch, work: Callable[[], None]) -> bool:
         """Do something for one camera; whatever fails stays with that camera. Says whether it was done."""
@@ -189,16 +194,38 @@ class Service:
         report.frames += 1
         report.with_people += bool(frame.poses)
         events: list[Event] = []
-        if not self._guarded(watch, lambda: events.extend(watch.pipeline.update(frame))):
+        # A file's events must not depend on what other cameras show, nor when.
+        alone = watch.plan.spec.once
+        take_in = watch.pipeline.update if alone else watch.pipeline.look
+        if not self._guarded(watch, lambda: events.extend(take_in(frame))):
             self._bear_failure(watch)
+        self._unnamed |= not alone
         self._tell(watch, events)
         if self._recorder is not None:
             self._recorder.add(frame, watch.pipeline.people(), events)
         if not watch.plan.spec.once and len(report.lag_s) < _LAGS_KEPT:
             report.lag_s.append(time.time() - frame.time_s)
 
+    def _name_actions(self, *, now: bool = False) -> None:
+        """Name what everybody in view of all live cameras does, in one batch; once in a while, or now."""
+        if not self._unnamed or (not now and time.monotonic() < self._named_s + NAME_EVERY_S):
+            return
+        self._named_s, self._unnamed = time.monotonic(), False
+        try:
+            answers = self._actions.answers()
+        except Exception as error:  # a bug; danger does not need the actions
+            self._actions.reset()
+            for watch in self._watches.values():
+                self._note_failure(watch, error)
+            return
+        for watch in self._watches.values():
+            events: list[Event] = []
+            self._guarded(watch, lambda watch=watch, events=events: events.extend(watch.pipeline.name(answers)))  # type: ignore[misc]
+            self._tell(watch, events)
+
     def _finish(self, watch: _Watch, why: str) -> None:
         """Tell what is suspected, now that no more pictures come."""
+        self._name_actions(now=True)
         events: list[Event] = []
         self._guarded(watch, lambda: events.extend(watch.pipeline.finish(why)))
         self._tell(watch, events)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
@@ -29,7 +29,6 @@ DANGER_RATE_HZ = 15.0
 DANGER_EVERY_S = 0.2
 END_CONFIRM_SHARE = 0.5
 """Of the confirming threshold that is enough for an alert when the source ends: what follows will not be seen."""
-ACTION_EVERY_S = 0.3
 # Too little to name an action from.
 _MIN_ACTION_S = 0.8
 # A label must win twice in a row before it is told: nothing flickers for less than 0.6 s.
@@ -47,14 +46,20 @@ Polygons: TypeAlias = tuple[tuple[tuple[float, float], ...], ...]
 
 
 class ActionModel(Protocol):
-    """Names the action of windows."""
+    """Names the actions of everybody in view, frame by frame; several cameras may share one."""
 
-    n_frames: int
-    rate_hz: float
-    model_id: str
+    def see(
+        self, person: Hashable, joints: FloatArray, *, time_s: float, width_px: int | None, height_px: int | None
+    ) -> None:
+        """Take in one pose (V, 3) of somebody: x, y in pixels and score."""
+        ...
 
-    def score(self, joints: FloatArray) -> list[ActionScores]:
-        """Score windows (N, T, V, 3) of x, y in pixels and score."""
+    def forget(self, person: Hashable) -> None:
+        """Forget somebody who left."""
+        ...
+
+    def answers(self) -> list[tuple[Hashable, ActionScores]]:
+        """Name what those do who have been seen."""
         ...
 
 
@@ -97,7 +102,6 @@ class _Person:
     track: Track
     came_from: tuple[float, float]  # where the track began, pixels
     danger_due_s: float = 0.0
-    action_due_s: float = 0.0
     posture: Posture | None = None
     danger: float = 0.0
     scores: dict[str, float] = field(default_factory=dict)
@@ -129,6 +133,7 @@ class Pipeline:
         self._new_id = new_id
         self._tracker = Tracker(self._settings.track)
         self._people: dict[int, _Person] = {}
+        self._shown: set[Hashable] = set()  # those whom the action model knows
         self._last: PoseFrame | None = None
 
     def update(self, frame: PoseFrame) -> list[Event]:
@@ -137,6 +142,13 @@ class Pipeline:
         Args:
             frame: the next frame of this camera, in order of capture time.
         """
+        events = self.look(frame)
+        if self._actions is None:
+            return events
+        return events + self.name(self._actions.answers())
+
+    def look(self, frame: PoseFrame) -> list[Event]:
+        """Do as `update` does, but leave it to the caller to ask for the actions, of all cameras together."""
         events: list[Event] = []
         if self._last is not None and frame.time_s < self._last.time_s:  # a clock was set back between two connections
             events += self.finish("camera_lost")
@@ -151,7 +163,18 @@ class Pipeline:
         for key in list(self._people):
             if key in self._people:
                 events += self._watch(self._people[key], frame)
-        return events + self._name_actions(frame)
+        self._show_actions(frame)
+        return events
+
+    def name(self, answers: Sequence[tuple[Hashable, ActionScores]]) -> list[Event]:
+        """Tell what people do, by answers of the action model; those of other cameras are left out."""
+        events: list[Event] = []
+        known = {self._key(person): person for person in self._people.values()}
+        for key, scores in answers:
+            person, frame = known.get(key), self._last
+            if person is not None and frame is not None and frame.time_s - person.track.started_s >= _MIN_ACTION_S:
+                events += self._tell_action(person, scores, frame)
+        return events
 
     def finish(self, why: str = "source_ended") -> list[Event]:
         """Give what has to be told when the source ends or the camera is lost, and begin anew.
@@ -164,6 +187,10 @@ class Pipeline:
         events: list[Event] = []
         people, self._people = self._people, {}
         self._tracker.reset()
+        if self._actions is not None:
+            for shown in self._shown:
+                self._actions.forget(shown)
+        self._shown = set()
         for key, person in people.items():
             if self._last is None or person.posture is None:
                 continue
@@ -301,23 +328,26 @@ class Pipeline:
             self._people = {key: p for key, p in self._people.items() if p is not person}
         return events
 
-    def _name_actions(self, frame: PoseFrame) -> list[Event]:
-        """Name what everybody does, all in one batch."""
+    def _show_actions(self, frame: PoseFrame) -> None:
+        """Show the action model everybody who is in view, and let it forget the others."""
         if self._actions is None:
-            return []
-        due = [p for p in self._people.values()
-               if p.lost_s is None and frame.time_s >= p.action_due_s - 1e-6
-               and frame.time_s - p.track.started_s >= _MIN_ACTION_S
-               and frame.time_s - p.track.last.time_s < ACTION_EVERY_S]  # fmt: skip
-        if not due:
-            return []
-        windows = np.stack([_window(p.track, end_s=frame.time_s, rate_hz=self._actions.rate_hz, frame=frame,
-                                    n_frames=self._actions.n_frames) for p in due])  # fmt: skip
-        events: list[Event] = []
-        for person, scores in zip(due, self._actions.score(windows), strict=True):
-            person.action_due_s = frame.time_s + ACTION_EVERY_S
-            events += self._tell_action(person, scores, frame)
-        return events
+            return
+        in_view = {self._key(p): p.track for p in self._people.values() if p.lost_s is None}
+        for key in self._shown - in_view.keys():
+            self._actions.forget(key)
+        for key, track in in_view.items():
+            new = key not in self._shown  # a person is met after some sightings of their track
+            for sighting in track.sightings if new else track.sightings[-1:]:
+                if new or sighting.time_s == frame.time_s:
+                    joints = np.concatenate([sighting.pose.xy, sighting.pose.score[:, None]], axis=1)
+                    self._actions.see(
+                        key, joints, time_s=sighting.time_s, width_px=frame.width_px, height_px=frame.height_px
+                    )
+        self._shown = set(in_view)
+
+    def _key(self, person: _Person) -> Hashable:
+        """Name somebody among the people of all cameras."""
+        return self.camera, person.track.person
 
     def _tell_action(self, person: _Person, scores: ActionScores, frame: PoseFrame) -> list[Event]:
         """Smooth the scores over time and tell a change of label once it has held."""

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from har.errors import BundleError
-from har.models.actions import ActionScorer
+from har.models.actions import ActionStream
 from har.models.bundle import Bundle, load_bundle, save_bundle
 from har.models.stgcn import STGCN, STGCNConfig
 from har.models.unknown import UNKNOWN, UnknownRule
+from har.records import ActionScores
 
 LABELS = ("stand", "walk", "fall")
 
@@ -36,19 +37,25 @@ def rule(threshold: float) -> UnknownRule:
     return UnknownRule(threshold=threshold, keeps=0.95, n=400)
 
 
-def some_people() -> np.ndarray:
+def show(bundle: Bundle, *, n_people: int = 6, seconds: float = 2.0) -> list[ActionScores]:
+    """What is said of people who move at random, in order."""
+    stream = ActionStream(bundle)
     rng = np.random.default_rng(3)
-    joints = rng.uniform(50, 400, (6, 12, 17, 3)).astype(np.float32)
-    joints[..., 2] = 0.9
-    return joints
+    answers = []
+    for number in range(round(seconds * 15)):
+        for person in range(n_people):
+            joints = np.concatenate([rng.uniform(50, 400, (17, 2)), np.full((17, 1), 0.9)], axis=1).astype(np.float32)
+            stream.see(person, joints, time_s=number / 15, width_px=640, height_px=480)
+        answers += [scores for _, scores in stream.answers()]
+    return answers
 
 
 def test_answers_below_the_threshold_are_unknown_and_keep_their_scores(tmp_path: Path) -> None:
-    always = ActionScorer(save(tmp_path / "always", unknown=None)).score(some_people())
+    always = show(save(tmp_path / "always", unknown=None))
     confidences = sorted(each.score for each in always)
     between = (confidences[2] + confidences[3]) / 2
 
-    careful = ActionScorer(save(tmp_path / "careful", unknown=rule(between))).score(some_people())
+    careful = show(save(tmp_path / "careful", unknown=rule(between)))
 
     assert UNKNOWN not in {each.label for each in always}
     assert [each.label == UNKNOWN for each in careful] == [each.score < between for each in always]

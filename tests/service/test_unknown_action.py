@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from har.models.unknown import UNKNOWN
 from har.records import ActionEvent, ActionScores, FloatArray
@@ -15,15 +15,24 @@ SURE, UNSURE = (("walk", 0.9), ("sit", 0.1)), (("walk", 0.45), ("sit", 0.4))
 class Doubting:
     """An action model that is as sure as it is told to be, call by call; the last answer stays."""
 
-    n_frames, rate_hz, model_id = 32, 15.0, "doubting@0"
-
     def __init__(self, answers: Iterable[tuple[tuple[str, float], ...]], *, unknown_below: float) -> None:
         self._answers, self._unknown_below = list(answers), unknown_below
+        self._n_seen, self._due = 0, list[Hashable]()
 
-    def score(self, joints: FloatArray) -> list[ActionScores]:
+    def see(self, person: Hashable, joints: FloatArray, *, time_s: float, **size_px: int | None) -> None:
+        self._n_seen += 1
+        self._due += [person] if self._n_seen % 4 == 0 else []
+
+    def forget(self, person: Hashable) -> None:
+        raise AssertionError("nobody leaves")
+
+    def answers(self) -> list[tuple[Hashable, ActionScores]]:
+        due, self._due = self._due, []
+        if not due:
+            return []
         top = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         label = UNKNOWN if top[0][1] < self._unknown_below else top[0][0]
-        return [ActionScores(label, top[0][1], top, unknown_below=self._unknown_below) for _ in joints]
+        return [(person, ActionScores(label, top[0][1], top, unknown_below=self._unknown_below)) for person in due]
 
 
 def told(model: Doubting, *, duration_s: float = 12.0) -> list[ActionEvent]:
