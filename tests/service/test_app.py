@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from har.models.bundle import Bundle, load_bundle
+from har.models.online import OnlineModel
 from har.mqtt.payloads import Message
 from har.records import ActionEvent, DangerEvent, Event
 from har.service.app import CameraPlan, Service
@@ -101,6 +102,53 @@ def test_a_bug_that_meets_one_camera_does_not_stop_the_others_and_is_told(
     traces = [record for record in caplog.records if record.exc_info]
     assert len(traces) == 1  # not one per picture
     assert "begun anew" in caplog.text
+
+
+def labels(notes: Notes, camera: str) -> list[str]:
+    return [data["label"] for data in notes.of(camera, "har.action.v1")]
+
+
+def test_live_cameras_are_named_in_one_batch_with_the_labels_of_each_alone(
+    loaded: Bundle, fall: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, together, sizes = Notes(), Notes(), list[int]()
+    Service([plan("hall", fall)], bundle=loaded, outlet=LocalOutlet("home"), listeners=[alone.take]).run(
+        threading.Event()
+    )
+    step = OnlineModel.step
+    monkeypatch.setattr(
+        OnlineModel, "step", lambda self, people, joints: (sizes.append(len(people)), step(self, people, joints))[1]
+    )
+
+    service = Service(
+        [plan("hall", fall, once=False), plan("kitchen", fall, once=False)],
+        bundle=loaded,
+        outlet=LocalOutlet("home"),
+        listeners=[together.take],
+    )
+    service.run(threading.Event())
+
+    assert labels(alone, "hall")
+    assert labels(together, "hall") == labels(together, "kitchen") == labels(alone, "hall")
+    assert sizes.count(2) > 0.5 * len(sizes)
+
+
+def test_a_bug_in_naming_actions_is_told_and_alerts_come_all_the_same(
+    loaded: Bundle, fall: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: OnlineModel, people: Any, joints: Any) -> Any:
+        raise RuntimeError("no step today")
+
+    monkeypatch.setattr(OnlineModel, "step", fail)
+    notes = Notes()
+    service = Service([plan("hall", fall, once=False)], bundle=loaded, outlet=LocalOutlet("home"),
+                      listeners=[notes.take])  # fmt: skip
+
+    service.run(threading.Event())
+
+    assert len(alerts(notes, "hall")) == 1
+    assert "degraded" in [state for state, _ in notes.reasons("hall")]
+    assert service.reports["hall"].failure == "RuntimeError: no step today"
 
 
 def test_an_event_that_cannot_be_handed_on_does_not_keep_the_alert_back(
