@@ -121,6 +121,21 @@ def pose(
         typer.echo(as_text(result))
 
 
+@app.command("labels", epilog="Example: har bench labels --clips 120")
+def labels(
+    clips: Annotated[int, typer.Option(min=1, metavar="N", help="Simulated clips of people never learnt from.")] = 120,
+    model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure how right labels are in motion: the service's stream against windows of their own."""
+    from har.bench.labels import as_text, bench_labels
+
+    result = bench_labels(n_clips=clips, model=model, say=say)
+    write_json(result, file=json)
+    if wants_text(json):
+        typer.echo(as_text(result))
+
+
 @app.command("life", epilog="Example: har bench life --hours 24 --falls 500 --json life.json")
 def life(
     hours: Annotated[float, typer.Option(min=0.0, metavar="H", help="Hours of daily living without a fall.")] = 24.0,

@@ -27,7 +27,7 @@ COMMANDS = (
     + [f"synth {name}" for name in ("clips", "life", "scenes", "video")]
     + [
         f"bench {name}"
-        for name in ("clip", "falls", "few-clips", "life", "pipeline", "pose", "risk", "stream", "train")
+        for name in ("clip", "falls", "few-clips", "labels", "life", "pipeline", "pose", "risk", "stream", "train")
     ]
     + [f"config {name}" for name in ("init", "check", "schema")]
 )
