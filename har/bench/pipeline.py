@@ -228,6 +228,11 @@ class _TimedService(Service):
         super()._analyse(watch, frame)
         self.analysis_s += time.thread_time() - began_s
 
+    def _name_actions(self, *, now: bool = False) -> None:
+        began_s = time.thread_time()
+        super()._name_actions(now=now)
+        self.analysis_s += time.thread_time() - began_s
+
 
 def _row(name: str, report: CameraReport) -> dict[str, Any]:
     seconds = report.frames_span_s
