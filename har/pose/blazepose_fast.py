@@ -13,7 +13,7 @@ from PIL import Image
 
 from graphs import map_joints
 from har.pose.blazepose import DETECTION_THRESHOLD, PRESENCE_THRESHOLD
-from har.pose.blazepose_networks import BlazePoseNetworks, Body
+from har.pose.blazepose_networks import Body, open_networks
 from har.pose.regions import Region
 from har.pose.weights import blazepose_path
 from har.records import Frame, Pose
@@ -51,7 +51,7 @@ class FastBlazePose:
     """
 
     def __init__(self, weights: Path | None = None, *, max_people: int = 2, every_frame: bool = False) -> None:
-        self._networks = BlazePoseNetworks(blazepose_path() if weights is None else weights)
+        self._networks = open_networks(blazepose_path() if weights is None else weights)
         self._max_people, self._every_frame = max_people, every_frame
         self._regions: list[Region] = []
         self._lost: list[Region] = []  # where people were lost of late

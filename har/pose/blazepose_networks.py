@@ -6,6 +6,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,24 @@ class BlazePoseNetworks:
         xy = region.inside(_refine((rows[:, :2] / LANDMARK_PIXELS).astype(np.float32), heat[0]))  # (39, 2)
         following = Region.round_body(xy[_HIPS], xy[_RIM])
         return Body(xy[:N_LANDMARKS], _sigmoid(rows[:N_LANDMARKS, 3]), float(presence[0, 0]), following)
+
+
+def open_networks(weights: Path) -> BlazePoseNetworks:
+    """Give the networks of a `.task` file; a process makes them ready once, which takes over a second.
+
+    They hold nothing between pictures, but compute one at a time: not for several threads at once.
+
+    Raises:
+        ConfigError: OpenVINO is not installed.
+        WeightsError: the file is not such a file.
+    """
+    changed_ns = weights.stat().st_mtime_ns if weights.is_file() else 0
+    return _open(weights, changed_ns)
+
+
+@lru_cache(maxsize=2)
+def _open(weights: Path, changed_ns: int) -> BlazePoseNetworks:
+    return BlazePoseNetworks(weights)
 
 
 def _compile(openvino: Any, network: str, *, outputs: Sequence[int]) -> _Run:

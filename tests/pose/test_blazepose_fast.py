@@ -20,6 +20,7 @@ from har.pose.blazepose import BlazePose
 from har.pose.blazepose_fast import LOOK_EMPTY_S, LOOK_EVERY_S, SEARCH_EVERY_S, FastBlazePose
 from har.pose.blazepose_networks import BlazePoseNetworks, Body, _refine
 from har.pose.regions import Region
+from har.pose.weights import blazepose_path
 from har.records import Frame
 from har.sources import open_source
 from har.track import oks
@@ -53,7 +54,7 @@ class Counting:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[FastBlazePose, Counting]:
     networks = Counting()
-    monkeypatch.setattr("har.pose.blazepose_fast.BlazePoseNetworks", lambda weights: networks)
+    monkeypatch.setattr("har.pose.blazepose_fast.open_networks", lambda weights: networks)
     monkeypatch.setattr("har.pose.blazepose_fast.blazepose_path", lambda: Path("none"))
     return FastBlazePose(), networks
 
@@ -252,6 +253,6 @@ def test_without_openvino_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("har.pose.estimators.find_spec", lambda name: None)
 
     with pytest.raises(ConfigError, match=r"pip install '\.\[fast\]'"):
-        FastBlazePose()
+        BlazePoseNetworks(blazepose_path())
     with pytest.raises(ConfigError, match=r"pip install '\.\[fast\]'"):
         check_estimator(BLAZEPOSE_FAST)
