@@ -58,6 +58,7 @@ def examine(*, state: Path | None = None) -> list[Finding]:
         ("system libraries", _libraries),
         ("packages", _packages),
         ("pose weights", _weights),
+        ("openvino", _openvino),
         ("model bundle", _bundle),
         ("mosquitto", _mosquitto),
         ("broker", lambda: _broker(folder)),
@@ -149,6 +150,15 @@ def _weights() -> Iterator[Finding]:
         yield Finding("blazepose weights", "ok", str(blazepose_path()))
     except HarError as error:
         yield Finding("blazepose weights", "missing", str(error), "har models pull blazepose")
+
+
+def _openvino() -> Iterator[Finding]:
+    version = _version("openvino")
+    if version is not None:
+        yield Finding("openvino", "ok", f"{version}, for --pose blazepose-fast")
+    else:
+        cure = "pip install '.[fast]'"
+        yield Finding("openvino", "lacking", "--pose blazepose-fast needs it; blazepose works without", cure)
 
 
 def _bundle() -> Iterator[Finding]:
