@@ -69,6 +69,7 @@ def _library() -> Any:
             import continual
     except ImportError:
         raise ConfigError(
-            "continual-inference is not installed, which the comparison with CoST-GCN* needs: pip install '.[bench]'"
+            "continual-inference is not installed, which the comparison with CoST-GCN* needs: "
+            ".venv/bin/pip install -c constraints.txt -e '.[bench]'"
         ) from None
     return continual

@@ -22,7 +22,6 @@ SEED = 991
 """Far from the seeds that models are trained with."""
 LABEL_DELAY_S = 0.4
 """An answer tells what was done this long ago, as in training."""
-_FIRST_S = 0.8
 _AT_ONCE = 64
 
 Say = Callable[[str], None]
@@ -64,13 +63,12 @@ def bench_labels(*, n_clips: int, model: str | None, say: Say) -> dict[str, Any]
 
 def _stream_answers(clip: Clip, bundle: Bundle) -> Answers:
     """Give time and label of each answer of the stream on a clip's first person, as the service would see them."""
-    stream, begin_s = ActionStream(bundle), float(clip.time_s[0])
+    stream = ActionStream(bundle)
     for time_s, joints in zip(clip.time_s.tolist(), clip.joints[:, 0], strict=True):
         if np.isfinite(joints[:, 0]).any():
             stream.see("", joints, time_s=time_s, width_px=clip.width_px, height_px=clip.height_px)
-        for _, scores in stream.answers():
-            if time_s - begin_s >= _FIRST_S:
-                yield time_s, scores.top[0][0]
+        for _, at_s, scores in stream.answers():
+            yield at_s, scores.top[0][0]
 
 
 def _window_answers(clip: Clip, bundle: Bundle, times_s: Iterable[float]) -> Answers:

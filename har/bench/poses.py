@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from typing import TypeAlias
 
 from har.bench.recordings import PoseSettings, Recording, has_poses, video_frames
+from har.errors import PoseError
 
 _LISTEN_S = 0.1
 _TELL_EVERY_S = 0.3
@@ -36,6 +40,7 @@ def find_poses(
 
     Raises:
         SourceError: a video cannot be read.
+        PoseError: a process died.
     """
     videos = [each for each in recordings if each.is_video and not has_poses(each.path, pose=pose)]
     if jobs == 1 or len(videos) < 2:
@@ -55,6 +60,10 @@ def find_poses(
                 tell(videos[number], done_s)
             for future in done:
                 future.result()
+    except BrokenProcessPool:
+        raise PoseError(
+            "a process that looks for poses ended all at once, perhaps for lack of memory. Try again with --jobs 1."
+        ) from None
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
@@ -69,6 +78,15 @@ def _begin(said: SimpleQueue[_Said], stop: Event, pose: PoseSettings) -> None:
     global _said, _stop, _pose
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process says when to stop
     _said, _stop, _pose = said, stop, pose
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the main process is gone, however it went."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(0)
 
 
 def _find(number: int, recording: Recording) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -171,7 +172,7 @@ def video_frames(video: Path, *, pose: PoseSettings, tell: Tell = lambda done_s:
             return _unpack(file["time_s"], file["pts_s"], file["joints"], file["size"])
     arrays = _estimate(video, pose=pose, tell=tell)
     cached.parent.mkdir(parents=True, exist_ok=True)
-    partial = cached.with_name(f"{cached.stem}.partial.npz")
+    partial = cached.with_name(f"{cached.stem}.{os.getpid()}.partial.npz")
     np.savez_compressed(partial, **arrays)
     partial.replace(cached)
     return _unpack(arrays["time_s"], arrays["pts_s"], arrays["joints"], arrays["size"])
@@ -236,9 +237,11 @@ def estimator_digest(name: str) -> str:
     check_estimator(name)
     weights = blazepose_path() if name in (BLAZEPOSE, BLAZEPOSE_FAST) else Path(name).expanduser()
     library, files = "mediapipe", ["blazepose.py"]
+    parts = [hashlib.sha256(weights.read_bytes()).hexdigest()]
     if name == BLAZEPOSE_FAST:
-        library, files = "openvino", ["blazepose_fast.py", "blazepose_networks.py", "regions.py"]
-    parts = [hashlib.sha256(weights.read_bytes()).hexdigest(), version(library), version("av")]
+        library, files = "openvino", ["blazepose.py", "blazepose_fast.py", "blazepose_networks.py", "regions.py"]
+        parts.append(version("pillow"))  # cuts the regions out
+    parts += [version(library), version("av")]
     house = Path(har.__file__).parent
     parts += [*(code_of(house / "pose" / file) for file in files), code_of(house / "sources" / "video.py")]
     probe = np.arange(33 * 3, dtype=np.float32).reshape(33, 3)

@@ -157,7 +157,7 @@ def _openvino() -> Iterator[Finding]:
     if version is not None:
         yield Finding("openvino", "ok", f"{version}, for --pose blazepose-fast")
     else:
-        cure = "pip install '.[fast]'"
+        cure = ".venv/bin/pip install -c constraints.txt -e '.[fast]'"
         yield Finding("openvino", "lacking", "--pose blazepose-fast needs it; blazepose works without", cure)
 
 

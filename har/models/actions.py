@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,13 +17,20 @@ from har.models.running import RunningBody
 from har.models.unknown import UNKNOWN
 from har.records import ActionScores, FloatArray
 
+ANSWER_AFTER_S = 0.7
+"""Less of somebody than this is too little to name an action from."""
+
 
 @dataclass(slots=True, eq=False)
 class _Watched:
-    """One person: their body, and frames that the model has not seen yet."""
+    """One person: their body, and frames that the model has not seen yet, each with when it was complete."""
 
     body: RunningBody
-    frames: deque[FloatArray] = field(default_factory=deque)
+    frames: deque[tuple[float, FloatArray]] = field(default_factory=deque)
+
+
+Answer: TypeAlias = tuple[Hashable, float, ActionScores]
+"""Who, at what capture time, and what they do."""
 
 
 class ActionStream:
@@ -67,32 +75,37 @@ class ActionStream:
         if watched is not None and watched.body.breaks_at(time_s):
             self.forget(person)
             watched = None
-        new = watched is None
+        repeated = 0
         if watched is None:
-            watched = self._people[person] = _Watched(RunningBody(rate_hz=self._rate_hz, layout=self._layout))
+            watched = _Watched(RunningBody(rate_hz=self._rate_hz, layout=self._layout))
+            repeated = self._model.enter(person)  # times, so that they are in step with everybody else
+            self._people[person] = watched
         frames = watched.body.take(time_s, joints, width_px=width_px, height_px=height_px)
-        if new:
-            frames = frames[:1] * self._model.enter(person) + frames  # in step with everybody else from here on
-        watched.frames.extend(frames)
+        watched.frames.extend((time_s, frame) for frame in frames[:1] * repeated + frames)
 
     def forget(self, person: Hashable) -> None:
         """Forget somebody; nothing happens if nobody of that name is known."""
-        if self._people.pop(person, None) is not None:
+        self._people.pop(person, None)
+        if person in self._model:
             self._model.leave(person)
 
-    def answers(self) -> list[tuple[Hashable, ActionScores]]:
-        """Show the model what has been seen since the last call, everybody together.
+    def answers(self) -> list[Answer]:
+        """Show the model what has been seen since the last call, everybody who is in step together.
 
         Returns:
-            Who, and what they do: one answer for each beat that somebody completed, in order of time. Where the label
-            is "unknown", `score` and `top` are those of the labels it might have been.
+            An answer for each beat that somebody completed, each person's in order of time. Where the label is
+            "unknown", `score` and `top` are those of the labels it might have been.
         """
-        answers = []
-        while people := [person for person, watched in self._people.items() if watched.frames]:
-            frames = np.stack([self._people[person].frames.popleft() for person in people])  # (P, V, 3)
+        answers: list[Answer] = []
+        while waiting := [person for person, watched in self._people.items() if watched.frames]:
+            furthest_back = min(self._model.next_frame(person) for person in waiting)
+            people = [person for person in waiting if self._model.next_frame(person) == furthest_back]
+            taken = {person: self._people[person].frames.popleft() for person in people}
+            frames = np.stack([frame for _, frame in taken.values()])  # (P, V, 3)
             answered, logits = self._model.step(people, torch.from_numpy(frames))
             for person, scores in zip(answered, torch.softmax(logits, dim=-1).tolist(), strict=True):
-                answers.append((person, self._name(scores)))
+                if self._model.seen(person) >= ANSWER_AFTER_S * self._rate_hz:
+                    answers.append((person, taken[person][0], self._name(scores)))
         return answers
 
     def reset(self) -> None:

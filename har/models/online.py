@@ -229,6 +229,10 @@ class OnlineModel:
         row = self._rows[person]
         return self._next[row] - self._starts[row]
 
+    def next_frame(self, person: Hashable) -> int:
+        """Give the number of the frame that comes next for somebody; people with the same number are in step."""
+        return self._next[self._rows[person]]
+
     def save(self, person: Hashable) -> PersonState:
         """Give what is remembered of somebody, as a copy."""
         row = self._rows[person]

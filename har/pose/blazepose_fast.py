@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from graphs import map_joints
+from har.errors import PoseError
 from har.pose.blazepose import DETECTION_THRESHOLD, PRESENCE_THRESHOLD
 from har.pose.blazepose_networks import Body, open_networks
 from har.pose.regions import Region
@@ -34,6 +35,8 @@ whoever was lost must be seen as surely to be found again (somebody who walked o
 # Hips nearer to one another than this share of a region's side are of one person; it is about 0.3 m.
 _SAME_PERSON = 0.15
 _FOUND_AGAIN = 0.4
+# The detector may see furniture before it sees a second person.
+_MORE = 3
 _CLOCK_ERROR_S = 1e-6
 
 
@@ -66,7 +69,16 @@ class FastBlazePose:
 
         Returns:
             COCO-17 poses in pixels; the score is BlazePose's visibility.
+
+        Raises:
+            PoseError: a network failed on this picture.
         """
+        try:
+            return self._estimate(frame)
+        except RuntimeError as error:
+            raise PoseError(f"BlazePose failed on a frame of camera {frame.camera}: {error}") from error
+
+    def _estimate(self, frame: Frame) -> tuple[Pose, ...]:
         if frame.time_s < self._last_s:  # a clock was set back
             self._looked_s = self._lost_s = float("-inf")
         self._last_s = frame.time_s
@@ -77,7 +89,7 @@ class FastBlazePose:
         found = list[Region]()
         if looks:
             self._looked_s = frame.time_s
-            found = self._networks.detect(image, threshold=DETECTION_THRESHOLD, most=self._max_people)
+            found = self._networks.detect(image, threshold=DETECTION_THRESHOLD, most=self._max_people + _MORE)
         bodies = list[Body]()
         if frame.time_s - self._lost_s > SEARCH_S:
             self._lost = []
@@ -85,12 +97,12 @@ class FastBlazePose:
             again = [region for region in found if _is_known(region, [tracked])]
             found = [region for region in found if region not in again]
             body = self._surest(image, [tracked, *again])
-            if body is None:
+            if body is None or not _add(body, bodies):
                 self._lost_s = frame.time_s
                 self._lost = [*self._lost, tracked][-2 * self._max_people :]
-            else:
-                _add(body, bodies)
-        for region in found[: self._max_people - len(bodies)]:
+        for region in found:
+            if len(bodies) == self._max_people:
+                break
             body = self._surest(image, [region])
             was_lost = any(region.is_near(lost, share=_FOUND_AGAIN) for lost in self._lost)
             if body is not None and body.presence >= (SURE if was_lost else NEW_PRESENCE):
@@ -124,10 +136,14 @@ def _is_known(region: Region, known: list[Region]) -> bool:
     return any(region.is_near(other, share=_SAME_PERSON) for other in known)
 
 
-def _add(body: Body, bodies: list[Body]) -> None:
-    """Add a body that is not there yet."""
-    if not _is_known(body.region, [other.region for other in bodies]):
-        bodies.append(body)
+def _add(body: Body, bodies: list[Body]) -> bool:
+    """Add a body; if that person is there already, it gives way to the surer one. Says whether it is one more."""
+    for index, other in enumerate(bodies):
+        if body.region.is_near(other.region, share=_SAME_PERSON):
+            bodies[index] = max(other, body, key=lambda each: each.presence)
+            return False
+    bodies.append(body)
+    return True
 
 
 def _to_pose(body: Body) -> Pose:

@@ -68,7 +68,8 @@ class BlazePoseNetworks:
             import openvino
         except ImportError:
             raise ConfigError(
-                "the estimator blazepose-fast needs OpenVINO. Install it with: pip install '.[fast]'; or use blazepose."
+                "the estimator blazepose-fast needs OpenVINO. Install it with: "
+                ".venv/bin/pip install -c constraints.txt -e '.[fast]'; or use blazepose."
             ) from None
         try:
             with zipfile.ZipFile(weights) as task, tempfile.TemporaryDirectory(prefix="har-") as folder:

@@ -58,7 +58,10 @@ def check_estimator(name: str) -> None:
     elif name == BLAZEPOSE_FAST:
         blazepose_path()
         if find_spec("openvino") is None:
-            raise ConfigError(f"pose estimator {name!r} needs OpenVINO. Install it with: pip install '.[fast]'")
+            raise ConfigError(
+                f"pose estimator {name!r} needs OpenVINO. Install it with: "
+                ".venv/bin/pip install -c constraints.txt -e '.[fast]'"
+            )
     elif not name.endswith(".task"):
         raise ConfigError(
             f"pose estimator {name!r} is not known. Use blazepose, blazepose-fast or the path of a .task file."

@@ -55,8 +55,8 @@ class Region:
         return np.asarray(cut)
 
     def is_near(self, other: Region, *, share: float) -> bool:
-        """Say whether the centres lie less than a share of the larger side apart."""
-        return math.hypot(self.x - other.x, self.y - other.y) < share * max(self.size, other.size)
+        """Say whether the centres lie less than a share of the smaller side apart."""
+        return math.hypot(self.x - other.x, self.y - other.y) < share * min(self.size, other.size)
 
     def _axes(self) -> FloatArray:
         cos, sin = math.cos(self.angle), math.sin(self.angle)

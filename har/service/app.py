@@ -91,6 +91,7 @@ class _Watch:
 
     plan: CameraPlan
     process: CameraProcess
+    actions: ActionStream
     pipeline: Pipeline
     report: CameraReport
     n_failed: int = 0  # pictures whose analysis failed lately
@@ -125,12 +126,17 @@ class Service:
         self._recorder, self._housekeeping = recorder, housekeeping
         self._named_s, self._unnamed = 0.0, False  # when actions were named last, and whether there are new poses
         self.reports = {plan.spec.camera: CameraReport() for plan in plans}
-        self._watches = {
-            plan.spec.camera: _Watch(
-                plan, CameraProcess(plan.spec), self._make_pipeline(plan), self.reports[plan.spec.camera]
+        self._watches = {}
+        for plan in plans:
+            # What is told of a file must not depend on what other cameras show, nor when.
+            actions = ActionStream(bundle) if plan.spec.once else self._actions
+            self._watches[plan.spec.camera] = _Watch(
+                plan,
+                CameraProcess(plan.spec),
+                actions,
+                self._make_pipeline(plan, actions),
+                self.reports[plan.spec.camera],
             )
-            for plan in plans
-        }
 
     def run(self, stop: threading.Event) -> None:
         """Watch until every source has ended or `stop` is set; what is suspected then becomes an alert."""
@@ -154,9 +160,9 @@ class Service:
                 watch.report.restarts = watch.process.restarts
             stop_cameras(watch.process for watch in watches)
 
-    def _make_pipeline(self, plan: CameraPlan) -> Pipeline:
+    def _make_pipeline(self, plan: CameraPlan, actions: ActionStream) -> Pipeline:
         return Pipeline(
-            plan.spec.camera, actions=self._actions, risk=self._risk, model_id=self._model_id, settings=plan.settings
+            plan.spec.camera, actions=actions, risk=self._risk, model_id=self._model_id, settings=plan.settings
         )
 
     def _wait(self) -> None:
@@ -193,32 +199,44 @@ class Service:
         report.last_s = frame.time_s
         report.frames += 1
         report.with_people += bool(frame.poses)
-        events: list[Event] = []
-        # A file's events must not depend on what other cameras show, nor when.
-        alone = watch.plan.spec.once
-        take_in = watch.pipeline.update if alone else watch.pipeline.look
-        if not self._guarded(watch, lambda: events.extend(take_in(frame))):
+        events, named = list[Event](), list[Event]()
+        if not self._guarded(watch, lambda: events.extend(watch.pipeline.look(frame))):
             self._bear_failure(watch)
-        self._unnamed |= not alone
-        self._tell(watch, events)
+        self._tell(watch, events)  # danger never waits for the actions
+        self._guarded(watch, lambda: named.extend(self._show_actions(watch, frame)))
+        self._tell(watch, named)
+        events += named
         if self._recorder is not None:
             self._recorder.add(frame, watch.pipeline.people(), events)
         if not watch.plan.spec.once and len(report.lag_s) < _LAGS_KEPT:
             report.lag_s.append(time.time() - frame.time_s)
+
+    def _show_actions(self, watch: _Watch, frame: PoseFrame) -> list[Event]:
+        """Show the action model who is in view; a file's people are named at once, by a model of their own."""
+        watch.pipeline.show(frame)
+        if watch.actions is self._actions:
+            self._unnamed = True
+            return []
+        try:
+            return watch.pipeline.name(watch.actions.answers())
+        except Exception:
+            watch.actions.reset()
+            raise
 
     def _name_actions(self, *, now: bool = False) -> None:
         """Name what everybody in view of all live cameras does, in one batch; once in a while, or now."""
         if not self._unnamed or (not now and time.monotonic() < self._named_s + NAME_EVERY_S):
             return
         self._named_s, self._unnamed = time.monotonic(), False
+        live = [w for w in self._watches.values() if w.actions is self._actions and not w.process.is_over]
         try:
             answers = self._actions.answers()
         except Exception as error:  # a bug; danger does not need the actions
             self._actions.reset()
-            for watch in self._watches.values():
+            for watch in live:
                 self._note_failure(watch, error)
             return
-        for watch in self._watches.values():
+        for watch in live:
             events: list[Event] = []
             self._guarded(watch, lambda watch=watch, events=events: events.extend(watch.pipeline.name(answers)))  # type: ignore[misc]
             self._tell(watch, events)
@@ -271,7 +289,7 @@ class Service:
             return
         watch.n_failed = 0
         self._finish(watch, "camera_lost")
-        watch.pipeline = self._make_pipeline(watch.plan)
+        watch.pipeline = self._make_pipeline(watch.plan, watch.actions)
         log.error("analysis begun anew camera=%s n=%d", watch.plan.spec.camera, watch.report.failures)
 
     def _tell(self, watch: _Watch, events: Sequence[Event]) -> None:

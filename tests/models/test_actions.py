@@ -46,7 +46,7 @@ def show(bundle: Bundle, *, n_people: int = 6, seconds: float = 2.0) -> list[Act
         for person in range(n_people):
             joints = np.concatenate([rng.uniform(50, 400, (17, 2)), np.full((17, 1), 0.9)], axis=1).astype(np.float32)
             stream.see(person, joints, time_s=number / 15, width_px=640, height_px=480)
-        answers += [scores for _, scores in stream.answers()]
+        answers += [scores for _, _, scores in stream.answers()]
     return answers
 
 

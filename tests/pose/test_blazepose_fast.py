@@ -182,6 +182,38 @@ def test_whoever_was_lost_is_found_again_near_by_though_hardly_seen(watched: tup
     assert show(estimator, begin_s=1.8, seconds=0.3)[-1] == 1
 
 
+def test_furniture_beside_somebody_does_not_keep_a_second_person_from_being_seen(
+    watched: tuple[FastBlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there = [Region(10, 20, 40), Region(30, 20, 40), Region(50, 20, 40)]
+    networks.presence = lambda region: 0.4 if region.x == 30 else 1.0
+
+    assert show(estimator, begin_s=0.0, seconds=1.0)[-1] == 2
+
+
+def test_whoever_another_slides_over_for_a_moment_is_searched_for_like_anybody_lost(
+    watched: tuple[FastBlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there = [Region(10, 20, 40), Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    locate = networks.locate
+    networks.locate = lambda image, region: locate(image, Region(10, 20, 40))  # type: ignore[method-assign]
+    show(estimator, begin_s=1.0, seconds=0.07)
+    networks.locate = locate  # type: ignore[method-assign]
+    networks.presence = lambda region: 0.6
+
+    assert show(estimator, begin_s=1.1, seconds=0.3)[-1] == 2
+
+
+def test_a_large_region_does_not_swallow_a_small_one(watched: tuple[FastBlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(40, 20, 400), Region(70, 20, 60)]  # a carer close to the camera, somebody far behind
+
+    assert show(estimator, begin_s=0.0, seconds=1.0)[-1] == 2
+
+
 def test_a_region_that_has_slipped_gives_way_to_where_the_detector_sees_the_same_person(
     watched: tuple[FastBlazePose, Counting],
 ) -> None:
@@ -252,7 +284,7 @@ def test_without_openvino_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(builtins, "__import__", no_openvino)
     monkeypatch.setattr("har.pose.estimators.find_spec", lambda name: None)
 
-    with pytest.raises(ConfigError, match=r"pip install '\.\[fast\]'"):
+    with pytest.raises(ConfigError, match=r"-e '\.\[fast\]'"):
         BlazePoseNetworks(blazepose_path())
-    with pytest.raises(ConfigError, match=r"pip install '\.\[fast\]'"):
+    with pytest.raises(ConfigError, match=r"-e '\.\[fast\]'"):
         check_estimator(BLAZEPOSE_FAST)

@@ -17,22 +17,23 @@ class Doubting:
 
     def __init__(self, answers: Iterable[tuple[tuple[str, float], ...]], *, unknown_below: float) -> None:
         self._answers, self._unknown_below = list(answers), unknown_below
-        self._n_seen, self._due = 0, list[Hashable]()
+        self._n_seen, self._due = 0, list[tuple[Hashable, float]]()
 
     def see(self, person: Hashable, joints: FloatArray, *, time_s: float, **size_px: int | None) -> None:
         self._n_seen += 1
-        self._due += [person] if self._n_seen % 4 == 0 else []
+        self._due += [(person, time_s)] if self._n_seen % 4 == 0 else []
 
     def forget(self, person: Hashable) -> None:
         raise AssertionError("nobody leaves")
 
-    def answers(self) -> list[tuple[Hashable, ActionScores]]:
+    def answers(self) -> list[tuple[Hashable, float, ActionScores]]:
         due, self._due = self._due, []
         if not due:
             return []
         top = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         label = UNKNOWN if top[0][1] < self._unknown_below else top[0][0]
-        return [(person, ActionScores(label, top[0][1], top, unknown_below=self._unknown_below)) for person in due]
+        scores = ActionScores(label, top[0][1], top, unknown_below=self._unknown_below)
+        return [(person, time_s, scores) for person, time_s in due]
 
 
 def told(model: Doubting, *, duration_s: float = 12.0) -> list[ActionEvent]:
