@@ -64,13 +64,11 @@ def bench_stream(*, persons: Sequence[int], rounds: int, say: Say) -> dict[str, 
         say(f"{rounds} rounds of {', '.join(ways)}")
         took = in_turns(ways, rounds=rounds)
         flops = {name: count_flops(work) for name, work in ways.items()}
-        two_people = count_flops(lambda: _two_person_clip())
+        two_people = count_flops(_two_person_clip)
         say("the stream against the clip")
         rows = [_row(hall, took, flops) for hall in halls.values()]
     beat = halls[persons[0]].online.beat
-    share = ratios(
-        [_rate(flops[_REFERENCE], s) for s in took[_REFERENCE]], [_rate(flops[YARDSTICK], s) for s in took[YARDSTICK]]
-    )[0]
+    share = _share_of_yardstick(_REFERENCE, took, flops)
     result = {
         "name": "stream",
         "machine": machine,
@@ -117,7 +115,6 @@ def _row(hall: _Hall, took: dict[str, list[float]], flops: dict[str, int]) -> di
     name, n, beat = str(len(hall.people)), len(hall.people), hall.online.beat
     per_frame = [seconds / n / beat for seconds in took[name]]
     ratio, low, high = ratios(took[_REFERENCE], per_frame)
-    share = ratios([_rate(flops[name], s) for s in took[name]], [_rate(flops[YARDSTICK], s) for s in took[YARDSTICK]])
     return {
         "persons": n,
         "us_per_person_frame": round(statistics.median(per_frame) * 1e6, 1),
@@ -126,7 +123,7 @@ def _row(hall: _Hall, took: dict[str, list[float]], flops: dict[str, int]) -> di
         "ratio_spread": [round(low, 1), round(high, 1)],
         "persons_at_30_hz": round(1 / 30 / statistics.median(per_frame), 1),
         "flops_per_person_frame": flops[name] // n // beat,
-        "share_of_yardstick": round(share[0], 3),
+        "share_of_yardstick": round(_share_of_yardstick(name, took, flops), 3),
         "max_abs_diff": largest_difference(hall.model, n),
     }
 
@@ -201,8 +198,10 @@ def _two_person_clip() -> Tensor:
     return network(torch.zeros(1, 3, CLIP_FRAMES, 18, 2))  # type: ignore[no-any-return]
 
 
-def _rate(flops: int, seconds: float) -> float:
-    return flops / seconds
+def _share_of_yardstick(name: str, took: dict[str, list[float]], flops: dict[str, int]) -> float:
+    """Give the operations a second of some work as a share of the yardstick's, the median of the rounds."""
+    rates = [[flops[way] / seconds for seconds in took[way]] for way in (name, YARDSTICK)]
+    return ratios(*rates)[0]
 
 
 def bench_soak(*, steps: int, say: Say) -> dict[str, Any]:

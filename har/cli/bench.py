@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from har.cli.output import JsonFile, say, wants_text, write_json
+from har.cli.output import JsonFile, say, show_result
 from har.errors import ConfigError
 
 app = typer.Typer(help="Measure the service on this machine.")
@@ -41,9 +41,7 @@ def falls(
     result = bench_falls(
         data=data, say=say, model=model, train_on=train_on or (), recordings=recordings or (), pose=pose
     )
-    write_json(result, file=json)
-    if wants_text(json):
-        typer.echo(as_text(result))
+    show_result(result, as_text, file=json)
 
 
 @app.command("pipeline", epilog="Example: har bench pipeline --cameras 2")
@@ -61,9 +59,7 @@ def pipeline(
     from har.bench.pipeline import as_text, bench_pipeline
 
     result = bench_pipeline(cameras=cameras, say=say, video=video, pose=pose, rate_hz=rate)
-    write_json(result, file=json)
-    if wants_text(json):
-        typer.echo(as_text(result))
+    show_result(result, as_text, file=json)
 
 
 @app.command("clip", epilog="Example: har bench clip --frames 64 --batch 1,8")
@@ -77,9 +73,7 @@ def clip(
     from har.bench.clip import as_text, bench_clip
 
     result = bench_clip(frames=frames, batches=_numbers("--batch", batch), rounds=rounds)
-    write_json(result, file=json)
-    if wants_text(json):
-        typer.echo(as_text(result))
+    show_result(result, as_text, file=json)
 
 
 @app.command("stream", epilog="Example: har bench stream --persons 1,16,64")
@@ -101,9 +95,7 @@ def stream(
         result, text = bench_soak(steps=soak, say=say), soak_as_text
     else:
         result, text = bench_stream(persons=_numbers("--persons", persons), rounds=rounds, say=say), as_text
-    write_json(result, file=json)
-    if wants_text(json):
-        typer.echo(text(result))
+    show_result(result, text, file=json)
 
 
 @app.command("pose", epilog="Example: har bench pose sample_clips --frames 200")
@@ -116,9 +108,7 @@ def pose(
     from har.bench.pose import as_text, bench_pose
 
     result = bench_pose(videos=videos, frames=frames, say=say)
-    write_json(result, file=json)
-    if wants_text(json):
-        typer.echo(as_text(result))
+    show_result(result, as_text, file=json)
 
 
 @app.command("labels", epilog="Example: har bench labels --clips 120")
@@ -131,9 +121,7 @@ def labels(
     from har.bench.labels import as_text, bench_labels
 
     result = bench_labels(n_clips=clips, model=model, say=say)
-    write_json(result, file=json)
-    if wants_text(json):
-        typer.echo(as_text(result))
+    show_result(result, as_text, file=json)
 
 
 @app.command("life", epilog="Example: har bench life --hours 24 --falls 500 --json life.json")
@@ -190,9 +178,7 @@ def risk(
     result = bench_risk(say=say, data=data, model=model, n_learn=clips)
     if page is not None:
         page.write_text(as_page(result), encoding="utf-8")
-    write_json(result, file=json)
-    if wants_text(json):
-        typer.echo(as_text(result))
+    show_result(result, as_text, file=json)
 
 
 @app.command("train", epilog="Example: har bench train --data data --figure nw_ucla --seeds 1")

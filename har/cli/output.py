@@ -65,3 +65,10 @@ def write_json(result: Mapping[str, Any], *, file: Path | None) -> None:
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written ({error.strerror}). Give --json another file.") from None
+
+
+def show_result(result: Mapping[str, Any], as_text: Callable[[Any], str], *, file: Path | None) -> None:
+    """Write a result for machines where `--json` says, and for people unless that fills stdout."""
+    write_json(result, file=file)
+    if wants_text(file):
+        typer.echo(as_text(result))

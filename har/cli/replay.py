@@ -73,7 +73,7 @@ def run_replay(
         lasted_s = time.monotonic() - began_s
     head = {"name": "replay", "machine": describe_machine(), "yardstick_gflops": yardstick, "pose": settings.name}
     result = {**head, "seconds": round(lasted_s, 1), **figures}
-    say(_speed_text(sum(_length_s(recording) for recording in recordings), lasted_s))
+    say(_speed_text(progress.total_s, lasted_s))
     text = as_text(result)
     if page is not None:
         say(f"wrote {page.write(text)}")
@@ -118,12 +118,13 @@ class _Progress:
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self._lengths_s = {recording.key: _length_s(recording) for recording in recordings}
         self._done_s = dict.fromkeys(self._lengths_s, 0.0)
+        self.total_s = sum(self._lengths_s.values())
         columns = (TextColumn("replaying {task.fields[name]}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
         self._bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
 
     def __enter__(self) -> _Progress:
         self._bar.start()
-        self._task = self._bar.add_task("replay", total=sum(self._lengths_s.values()), name="")
+        self._task = self._bar.add_task("replay", total=self.total_s, name="")
         return self
 
     def __exit__(self, *_: object) -> None:

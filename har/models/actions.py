@@ -41,15 +41,11 @@ class ActionStream:
 
     Args:
         bundle: a verified bundle that can run live.
-
-    Attributes:
-        model_id: "name@sha".
-        unknown_below: a best label with a lower probability is not named; 0 for a bundle without such a threshold.
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        self.model_id = bundle.model_id
-        self.unknown_below = bundle.unknown.threshold if bundle.unknown else 0.0
+        # A best label with a lower probability is not named.
+        self._unknown_below = bundle.unknown.threshold if bundle.unknown else 0.0
         self._labels, self._rate_hz, self._layout = bundle.labels, bundle.rate_hz, bundle.config.layout
         # A bundle that averages all outputs of a window averages as many of a stream.
         self._folded = FoldedModel(bundle.model, pool_at_most=bundle.window_frames // bundle.config.stride)
@@ -115,5 +111,5 @@ class ActionStream:
     def _name(self, scores: list[float]) -> ActionScores:
         ranked = sorted(zip(self._labels, scores, strict=True), key=lambda item: -item[1])
         best, score = ranked[0]
-        label = UNKNOWN if score < self.unknown_below else best
-        return ActionScores(label, score, tuple(ranked), unknown_below=self.unknown_below)
+        label = UNKNOWN if score < self._unknown_below else best
+        return ActionScores(label, score, tuple(ranked), unknown_below=self._unknown_below)
