@@ -7,8 +7,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
-# Tests that need more than a bare machine, or more than a few seconds; `make test` runs these too.
-QUICK  := not slow and not data and not broker and not rtsp and not gpu
+# Tests that need more than a bare machine, or more than a few seconds: `make check` leaves them out, `make test` runs all.
+LONG   := slow or data or broker or rtsp or gpu
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -20,15 +20,15 @@ setup: $(VENV)/.installed ## install into .venv and fetch the pose weights; quic
 run: setup ## run the service on sample_clips/, or on SOURCE=file, folder, rtsp://..., webcam:0
 	@$(BIN)/har run --source "$(or $(SOURCE),sample_clips)" $(ARGS)
 
-test: setup-dev ## every test that this machine can run; skips are listed with their reason
-	$(BIN)/pytest $(ARGS)
+test: setup-dev ## every test that this machine can run (ONLY=long: those that `check` leaves out); skips are listed with their reason
+	$(BIN)/pytest $(if $(filter long,$(ONLY)),-m "$(LONG)") $(ARGS)
 
 check: setup-dev ## format, lint, types, import order and the quick tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "$(QUICK)" $(ARGS)
+	$(BIN)/pytest -m "not ($(LONG))" $(ARGS)
 
 lock: setup-dev ## pin all dependencies anew in constraints.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest --all-extras \

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
@@ -184,6 +184,10 @@ class ModelSettings(_Table):
 
     bundle: Annotated[str, Field(min_length=1), AfterValidator(_local_if_path)] | None = Field(
         default=None, description="name or path of a model bundle; unset: the shipped one", examples=["bundles/care-1"]
+    )
+    engine: Literal["torch", "torch-bf16", "onnxruntime"] = Field(
+        default="torch",
+        description="what computes the actions; onnxruntime is faster with few people in view, torch-bf16 with many",
     )
 
 
@@ -445,6 +449,7 @@ floor_after_s = 60                          # seconds lying on the floor that ra
 
 [model]
 # bundle = "bundles/care-5"                 # unset: the bundle that comes with har
+engine = "torch"                            # or onnxruntime, or torch-bf16 for many people
 
 # One table a camera. Its name stands in the topics: lower-case letters, digits, "-" and "_".
 [cameras.hall]

@@ -13,8 +13,10 @@ from har.bench.machine import describe_machine
 from har.clips import Clip
 from har.models.actions import ActionStream
 from har.models.bundle import Bundle, load_bundle
+from har.models.engines import Engine, open_engine
 from har.models.folded import FoldedModel
 from har.models.shipped import find_bundle
+from har.pose.weights import cache_folder
 from har.synth.clips import simulate_clips
 from har.windows import normalise, resample
 
@@ -28,21 +30,23 @@ Say = Callable[[str], None]
 Answers = Iterator[tuple[float, str]]
 
 
-def bench_labels(*, n_clips: int, model: str | None, say: Say) -> dict[str, Any]:
+def bench_labels(*, n_clips: int, model: str | None, engine: str, say: Say) -> dict[str, Any]:
     """Name what simulated people do, at the same moments in both ways.
 
     Args:
         n_clips: simulated clips, of people never learnt from.
         model: the bundle; None for the shipped one.
+        engine: what computes the stream; windows are computed by torch.
         say: called with a line of progress.
 
     Returns:
         "rows" for "window" and "stream": the share of right answers for each label, their mean, and how many answers.
     """
     bundle = load_bundle(find_bundle(model))
+    computed_by = open_engine(engine, bundle, folder=cache_folder() / "engines", say=say)
     right: dict[str, dict[str, list[bool]]] = {way: defaultdict(list) for way in ("window", "stream")}
     for number, clip in enumerate(simulate_clips(n_clips, seed=SEED), start=1):
-        streamed = list(_stream_answers(clip, bundle))
+        streamed = list(_stream_answers(clip, bundle, computed_by))
         for way, answers in (("stream", streamed), ("window", _window_answers(clip, bundle, (t for t, _ in streamed)))):
             for at_s, label in answers:
                 wanted = _label_at(clip, at_s - LABEL_DELAY_S)
@@ -58,12 +62,19 @@ def bench_labels(*, n_clips: int, model: str | None, say: Say) -> dict[str, Any]
         }
         for way, labels in right.items()
     ]
-    return {"name": "labels", "machine": describe_machine(), "model": bundle.model_id, "clips": n_clips, "rows": rows}
+    return {
+        "name": "labels",
+        "machine": describe_machine(),
+        "model": bundle.model_id,
+        "engine": engine,
+        "clips": n_clips,
+        "rows": rows,
+    }
 
 
-def _stream_answers(clip: Clip, bundle: Bundle) -> Answers:
+def _stream_answers(clip: Clip, bundle: Bundle, engine: Engine) -> Answers:
     """Give time and label of each answer of the stream on a clip's first person, as the service would see them."""
-    stream = ActionStream(bundle)
+    stream = ActionStream(bundle, engine=engine)
     for time_s, joints in zip(clip.time_s.tolist(), clip.joints[:, 0], strict=True):
         if np.isfinite(joints[:, 0]).any():
             stream.see("", joints, time_s=time_s, width_px=clip.width_px, height_px=clip.height_px)

@@ -24,6 +24,7 @@ import har
 from har.bench.machine import describe_machine, measure_yardstick
 from har.errors import ConfigError
 from har.models.bundle import load_bundle
+from har.models.engines import TORCH, open_engine
 from har.models.shipped import find_bundle
 from har.mqtt import topics
 from har.mqtt.address import read_address
@@ -31,6 +32,7 @@ from har.mqtt.broker import BrokerHandle, open_broker
 from har.mqtt.connection import Connection, Received
 from har.mqtt.publisher import Publisher
 from har.pose import BLAZEPOSE
+from har.pose.weights import cache_folder
 from har.records import PoseFrame
 from har.service.app import CameraPlan, CameraReport, Service
 from har.service.camera import CameraSpec
@@ -43,12 +45,19 @@ Say = Callable[[str], None]
 LEAST_S = 40.0
 """The sample clip is played over and over until the cameras have been busy for as long."""
 SITE = "bench"
+PEOPLE, DANGER, ACTIONS = "people", "danger", "actions"
 _SAMPLE = Path("sample_clips") / "fall_in_room.mp4"
 _GAUGE_EVERY_S = 0.5
 
 
 def bench_pipeline(
-    *, cameras: int, say: Say, video: Path | None = None, pose: str = BLAZEPOSE, rate_hz: int = 30
+    *,
+    cameras: int,
+    say: Say,
+    video: Path | None = None,
+    pose: str = BLAZEPOSE,
+    rate_hz: int = 30,
+    engine: str = TORCH,
 ) -> dict[str, Any]:
     """Play a video to the service as so many live cameras and measure what comes out at the broker.
 
@@ -58,6 +67,7 @@ def bench_pipeline(
         video: 640x480 or any other size; the project's sample clip if None.
         pose: the estimator.
         rate_hz: frames a second of each camera.
+        engine: what computes the actions.
 
     Returns:
         A result with a row a camera and the totals.
@@ -69,6 +79,7 @@ def bench_pipeline(
     if not video.is_file():
         raise ConfigError(f"{video}: no such video. Run this in the project's folder, or give a video with --video.")
     bundle = load_bundle(find_bundle())
+    computed_by = open_engine(engine, bundle, folder=cache_folder() / "engines", say=say)
     yardstick = measure_yardstick()
     with tempfile.TemporaryDirectory(prefix="har-bench-") as folder:
         state = Path(folder)
@@ -88,7 +99,7 @@ def bench_pipeline(
                 publisher = Publisher(store, url=broker.url, site=SITE, version=har.__version__, model=bundle.model_id)
                 publisher.start()
                 try:
-                    service = _TimedService(plans, bundle=bundle, outlet=publisher)
+                    service = _TimedService(plans, bundle=bundle, engine=computed_by, outlet=publisher)
                     measured = _run(service, broker)
                 finally:
                     publisher.stop()
@@ -102,6 +113,7 @@ def bench_pipeline(
         "broker": broker.kind,
         "size_px": list(size),
         "pose": pose,
+        "engine": engine,
         "camera_rate_hz": rate_hz,
         "rows": [_row(name, report) for name, report in service.reports.items()],
         **measured,
@@ -159,6 +171,7 @@ def _run(service: _TimedService, broker: BrokerHandle) -> dict[str, Any]:
             "main": round(main_s / lasted_s, 2),
         },
         "share_after_poses": round(service.analysis_s / used_s, 4),
+        "share_by_stage": {stage: round(spent_s / used_s, 4) for stage, spent_s in service.spent_s.items()},
     }
 
 
@@ -219,18 +232,43 @@ class _Gauge:
 
 
 class _TimedService(Service):
-    """A service that knows how long everything after the poses took."""
+    """A service that knows how long everything after the poses took, and of that each stage."""
 
-    analysis_s = 0.0
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.analysis_s = 0.0
+        self.spent_s = dict.fromkeys((PEOPLE, DANGER, ACTIONS), 0.0)
+        self._inner_s = 0.0  # of a method that another timed one has called
+        self._time(ACTIONS, self._actions, "answers")
+        for watch in self._watches.values():
+            self._time(PEOPLE, watch.pipeline.tracker, "update")
+            self._time(DANGER, watch.pipeline, "look")
+            self._time(ACTIONS, watch.pipeline, "show")
+            self._time(ACTIONS, watch.pipeline, "name")
+
+    def _time(self, stage: str, owner: object, name: str) -> None:
+        """Let a method note the processor seconds that it takes."""
+        method = getattr(owner, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began_s, self._inner_s = time.thread_time(), 0.0
+            try:
+                return method(*args, **kwargs)
+            finally:
+                took_s = time.thread_time() - began_s
+                self.spent_s[stage] += took_s - self._inner_s
+                self._inner_s = took_s
+
+        setattr(owner, name, timed)
 
     def _analyse(self, watch: Any, frame: PoseFrame) -> None:
         began_s = time.thread_time()
         super()._analyse(watch, frame)
         self.analysis_s += time.thread_time() - began_s
 
-    def _name_actions(self, *, now: bool = False) -> None:
+    def _name_actions(self, **how: Any) -> None:
         began_s = time.thread_time()
-        super()._name_actions(now=now)
+        super()._name_actions(**how)
         self.analysis_s += time.thread_time() - began_s
 
 
@@ -266,9 +304,10 @@ def as_text(result: dict[str, Any]) -> str:
     machine, mqtt, cores = result["machine"], result["frame_to_mqtt_ms"], result["cpu_cores"]
     width, height = result["size_px"]
     rows = result["rows"]
+    cameras = f"{len(rows)} of {width}x{height} at {result['camera_rate_hz']} frames a second"
     lines = [
         f"{machine['processor']}, {machine['threads']} threads, load {machine['load']}; broker: {result['broker']}",
-        f"cameras: {len(rows)} of {width}x{height} at {result['camera_rate_hz']} frames a second; {result['pose']}",
+        f"cameras: {cameras}; {result['pose']}, {result['engine']}",
     ]
     for row in rows:
         lag = row["frame_to_handed_on_ms"] or {"p50": 0.0, "p95": 0.0, "p99": 0.0}
@@ -286,7 +325,9 @@ def as_text(result: dict[str, Any]) -> str:
         )
     lines.append(
         f"processor: {cores['whole']} cores in all, {cores['each_camera']} for each camera; everything after the poses "
-        f"took {result['share_after_poses']:.1%} of it"
+        f"took {result['share_after_poses']:.1%} of it: "
+        + ", ".join(f"{stage} {share:.1%}" for stage, share in result["share_by_stage"].items())
+        + ", telling the rest"
     )
     lines.append(
         f"memory of the whole service, broker included: {result['memory_mib']} MiB at most; "

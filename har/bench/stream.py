@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from typing import Any
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 import torch
@@ -15,8 +17,12 @@ from har.bench.machine import describe_machine
 from har.bench.reference import STRIDES, WIDTHS, ReferenceSTGCN
 from har.bench.timing import YARDSTICK, Work, count_flops, in_turns, ratios, yardstick, yardstick_gflops
 from har.errors import ConfigError
+from har.models.beats import BeatModel, BeatwiseModel
+from har.models.engines import ONNXRUNTIME, TORCH, TORCH_BF16, computes_bf16
 from har.models.folded import FoldedModel
 from har.models.online import OnlineModel
+from har.models.onnx_graph import OnnxGraph, write_stream
+from har.models.people import PeopleModel
 from har.models.stgcn import STGCN, STGCNConfig
 from har.models.streams import Stream, Streams
 
@@ -32,6 +38,9 @@ _REFERENCE, _CONTINUAL = "reference", "continual"
 _SEED = 0
 
 Say = Callable[[str], None]
+Opener = Callable[[], PeopleModel]
+Took = Mapping[str, Sequence[float]]
+Form = TypeVar("Form")
 
 
 def bench_stream(*, persons: Sequence[int], rounds: int, say: Say) -> dict[str, Any]:
@@ -44,7 +53,7 @@ def bench_stream(*, persons: Sequence[int], rounds: int, say: Say) -> dict[str, 
 
     Returns:
         Machine, yardstick, the reference clip, the published stream if its library is installed, and "rows", one for
-        each number of people.
+        each number of people and each engine that is installed.
     """
     torch.set_num_threads(1)
     torch.manual_seed(_SEED)
@@ -52,22 +61,29 @@ def bench_stream(*, persons: Sequence[int], rounds: int, say: Say) -> dict[str, 
     model = paper_model()
     reference = ReferenceSTGCN(in_channels=3, n_classes=N_CLASSES, layout="coco17").eval()
     clip = torch.randn(1, 3, CLIP_FRAMES, 17, 1)
-    halls = {n: _Hall(model, n) for n in persons}
     ways: dict[str, Work] = {YARDSTICK: yardstick(), _REFERENCE: lambda: reference(clip)}
     published = _published(say)
     if published is not None:
         ways[_CONTINUAL] = published
-    ways |= {str(n): hall.beat for n, hall in halls.items()}
-    if published is not None and CONTINUAL_PERSONS not in halls:
-        ways[str(CONTINUAL_PERSONS)] = _Hall(model, CONTINUAL_PERSONS).beat
+    halls = {
+        (engine, n): _Hall(model, n, open_model)
+        for engine, open_model in _engines(model, say).items()
+        for n in (*persons, *([CONTINUAL_PERSONS] if published is not None else []))
+    }
+    ways |= {_way(*key): hall.beat for key, hall in halls.items()}
     with torch.inference_mode():
         say(f"{rounds} rounds of {', '.join(ways)}")
         took = in_turns(ways, rounds=rounds)
         flops = {name: count_flops(work) for name, work in ways.items()}
+        # torch counts its own operations only: those of another engine are counted on torch running the same graph.
+        graph = BeatModel(FoldedModel(model))
+        for engine, n in halls:
+            if engine == ONNXRUNTIME:
+                flops[_way(engine, n)] = count_flops(_Hall(model, n, lambda: BeatwiseModel(graph)).beat)
         two_people = count_flops(_two_person_clip)
         say("the stream against the clip")
-        rows = [_row(hall, took, flops) for hall in halls.values()]
-    beat = halls[persons[0]].online.beat
+        rows = [_row(*key, hall, took, flops) for key, hall in halls.items() if key[1] in persons]
+    hall, way = halls[TORCH, persons[0]], _way(TORCH, persons[0])
     share = _share_of_yardstick(_REFERENCE, took, flops)
     result = {
         "name": "stream",
@@ -76,9 +92,9 @@ def bench_stream(*, persons: Sequence[int], rounds: int, say: Say) -> dict[str, 
         "rounds": rounds,
         "yardstick_gflops": round(yardstick_gflops(statistics.median(took[YARDSTICK])), 1),
         "params": sum(each.numel() for each in model.parameters()),
-        "state_bytes": halls[persons[0]].online.state_bytes,
-        "flops_per_answer": flops[str(persons[0])] // persons[0],
-        "frames_per_answer": beat,
+        "state_bytes": hall.online.state_bytes,
+        "flops_per_answer": flops[way] // persons[0],
+        "frames_per_answer": hall.online.beat,
         "reference": {
             "frames": CLIP_FRAMES,
             "params": sum(each.numel() for each in reference.parameters()),
@@ -91,16 +107,16 @@ def bench_stream(*, persons: Sequence[int], rounds: int, say: Say) -> dict[str, 
         "rows": rows,
     }
     if published is not None:
-        result["continual"] = _against_published(took, flops, beat)
+        result["continual"] = _against_published(took, flops, halls)
     return result
 
 
 class _Hall:
     """So many people who are shown frames, again and again."""
 
-    def __init__(self, model: Streams, n_people: int) -> None:
-        self.model, self.people = model, list(range(n_people))
-        self.online = OnlineModel(FoldedModel(model))
+    def __init__(self, model: Streams, n_people: int, open_model: Opener) -> None:
+        self.model, self.people, self.open_model = model, list(range(n_people)), open_model
+        self.online = open_model()
         self.frame = torch.randn(n_people, self.online.n_joints, model.dims + 1)
         for person in self.people:
             self.online.enter(person)
@@ -111,28 +127,58 @@ class _Hall:
             self.online.step(self.people, self.frame)
 
 
-def _row(hall: _Hall, took: dict[str, list[float]], flops: dict[str, int]) -> dict[str, Any]:
-    name, n, beat = str(len(hall.people)), len(hall.people), hall.online.beat
-    per_frame = [seconds / n / beat for seconds in took[name]]
+def _engines(model: Streams, say: Say) -> dict[str, Opener]:
+    """Give what opens the stream on each engine that is here."""
+    engines: dict[str, Opener] = {TORCH: lambda: OnlineModel(FoldedModel(model))}
+    if computes_bf16():
+        engines[TORCH_BF16] = lambda: OnlineModel(FoldedModel(model, dtype=torch.bfloat16))
+    folded = FoldedModel(model)
+    graph = on_onnxruntime(lambda file: write_stream(folded, file), OnnxGraph, say=say)
+    if graph is not None:
+        engines[ONNXRUNTIME] = lambda: BeatwiseModel(graph)
+    return engines
+
+
+def on_onnxruntime(write: Callable[[Path], None], read: Callable[[Path], Form], *, say: Say) -> Form | None:
+    """Write a network as an ONNX file and read it again; None if ONNX Runtime or what writes for it is not here."""
+    with tempfile.TemporaryDirectory(prefix="har-") as folder:
+        file = Path(folder) / "network.onnx"
+        try:
+            say("making the network ready for ONNX Runtime")
+            write(file)
+            return read(file)
+        except ConfigError as error:
+            say(str(error))
+            return None
+
+
+def _way(engine: str, n_people: int) -> str:
+    return f"{n_people} on {engine}"
+
+
+def _row(engine: str, n: int, hall: _Hall, took: Took, flops: Mapping[str, int]) -> dict[str, Any]:
+    name = _way(engine, n)
+    per_frame = [seconds / n / hall.online.beat for seconds in took[name]]
     ratio, low, high = ratios(took[_REFERENCE], per_frame)
     return {
         "persons": n,
+        "engine": engine,
         "us_per_person_frame": round(statistics.median(per_frame) * 1e6, 1),
         "us_spread": [round(min(per_frame) * 1e6, 1), round(max(per_frame) * 1e6, 1)],
         "ratio_clip300": round(ratio, 1),
         "ratio_spread": [round(low, 1), round(high, 1)],
         "persons_at_30_hz": round(1 / 30 / statistics.median(per_frame), 1),
-        "flops_per_person_frame": flops[name] // n // beat,
+        "flops_per_person_frame": flops[name] // n // hall.online.beat,
         "share_of_yardstick": round(_share_of_yardstick(name, took, flops), 3),
-        "max_abs_diff": largest_difference(hall.model, n),
+        "max_abs_diff": largest_difference(hall.model, n, hall.open_model),
     }
 
 
 @torch.inference_mode()
-def largest_difference(model: Streams, n_people: int) -> float:
+def largest_difference(model: Streams, n_people: int, open_model: Opener) -> float:
     """Give the largest difference of a logit between the stream and the clip model, on some people's frames."""
     rng = torch.Generator().manual_seed(_SEED)
-    online = OnlineModel(FoldedModel(model))
+    online = open_model()
     for person in range(n_people):
         online.enter(person)
     frames = torch.randn(_CHECKED_FRAMES, n_people, online.n_joints, model.dims + 1, generator=rng)
@@ -179,16 +225,20 @@ def _published(say: Say) -> Work | None:
     return steps
 
 
-def _against_published(took: dict[str, list[float]], flops: dict[str, int], beat: int) -> dict[str, Any]:
+def _against_published(took: Took, flops: Mapping[str, int], halls: Mapping[tuple[str, int], _Hall]) -> dict[str, Any]:
+    """Hold the published stream against ours, on each engine."""
     theirs = [seconds / _CONTINUAL_STEPS for seconds in took[_CONTINUAL]]
-    ours = [seconds / beat for seconds in took[str(CONTINUAL_PERSONS)]]
-    ratio, low, high = ratios(theirs, ours)
+    against: dict[str, Any] = {}
+    for engine, n in halls:
+        if n == CONTINUAL_PERSONS:
+            ours = [seconds / halls[engine, n].online.beat for seconds in took[_way(engine, n)]]
+            ratio, low, high = ratios(theirs, ours)
+            against[engine] = {"ratio": round(ratio, 1), "ratio_spread": [round(low, 1), round(high, 1)]}
     return {
         "persons": CONTINUAL_PERSONS,
         "us_per_person_frame": round(statistics.median(theirs) * 1e6 / CONTINUAL_PERSONS, 1),
         "flops_per_person_frame": flops[_CONTINUAL] // _CONTINUAL_STEPS // CONTINUAL_PERSONS,
-        "ratio": round(ratio, 1),
-        "ratio_spread": [round(low, 1), round(high, 1)],
+        "engines": against,
     }
 
 
@@ -198,7 +248,7 @@ def _two_person_clip() -> Tensor:
     return network(torch.zeros(1, 3, CLIP_FRAMES, 18, 2))  # type: ignore[no-any-return]
 
 
-def _share_of_yardstick(name: str, took: dict[str, list[float]], flops: dict[str, int]) -> float:
+def _share_of_yardstick(name: str, took: Took, flops: Mapping[str, int]) -> float:
     """Give the operations a second of some work as a share of the yardstick's, the median of the rounds."""
     rates = [[flops[way] / seconds for seconds in took[way]] for way in (name, YARDSTICK)]
     return ratios(*rates)[0]
@@ -262,19 +312,24 @@ def as_text(result: dict[str, Any]) -> str:
         ("at 30 Hz", 10),
         ("differs by", 12),
     )
-    lines.append(f"{'people':>8}" + "".join(f"{head:>{width}}" for head, width in heads))
+    lines.append(f"{'engine':<12}{'people':>8}" + "".join(f"{head:>{width}}" for head, width in heads))
     for row in result["rows"]:
         us, times = row["us_spread"], row["ratio_spread"]
         lines.append(
-            f"{row['persons']:8}{row['us_per_person_frame']:10.0f} ({us[0]:.0f} to {us[1]:.0f}){'':2}"
+            f"{row['engine']:<12}{row['persons']:8}"
+            f"{row['us_per_person_frame']:10.0f} ({us[0]:.0f} to {us[1]:.0f}){'':2}"
             f"{row['ratio_clip300']:8.0f}x ({times[0]:.0f} to {times[1]:.0f}){'':2}{row['share_of_yardstick']:9.0%}"
             f"{row['persons_at_30_hz']:10.0f}{row['max_abs_diff']:12.1e}"
         )
     if "continual" in result:
         other = result["continual"]
+        times = [
+            f"{each['ratio']} times ours on {engine} ({each['ratio_spread'][0]} to {each['ratio_spread'][1]})"
+            for engine, each in other["engines"].items()
+        ]
         lines.append(
             f"CoST-GCN*, {other['persons']} people: {other['us_per_person_frame']:.0f} us a person and frame, "
-            f"{other['ratio']} times ours ({other['ratio_spread'][0]} to {other['ratio_spread'][1]})"
+            + ", ".join(times)
         )
     if not result["valid"]:
         lines.append(f"VOID: the reference ran at less than {LEAST_SHARE:.0%} of the machine's rate.")

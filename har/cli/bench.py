@@ -53,12 +53,13 @@ def pipeline(
     ] = None,
     pose: Annotated[str, typer.Option(metavar="NAME", help="The pose estimator.")] = "blazepose",
     rate: Annotated[int, typer.Option(min=1, metavar="HZ", help="Frames a second of each camera.")] = 30,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="What computes the actions, as in `har run`.")] = "torch",
     json: JsonFile = None,
 ) -> None:
     """Measure the whole path from frame to MQTT: analysed frames a second, latency, memory."""
     from har.bench.pipeline import as_text, bench_pipeline
 
-    result = bench_pipeline(cameras=cameras, say=say, video=video, pose=pose, rate_hz=rate)
+    result = bench_pipeline(cameras=cameras, say=say, video=video, pose=pose, rate_hz=rate, engine=engine)
     show_result(result, as_text, file=json)
 
 
@@ -72,7 +73,7 @@ def clip(
     """Measure the action network on whole windows, against the plain ST-GCN."""
     from har.bench.clip import as_text, bench_clip
 
-    result = bench_clip(frames=frames, batches=_numbers("--batch", batch), rounds=rounds)
+    result = bench_clip(frames=frames, batches=_numbers("--batch", batch), rounds=rounds, say=say)
     show_result(result, as_text, file=json)
 
 
@@ -115,12 +116,13 @@ def pose(
 def labels(
     clips: Annotated[int, typer.Option(min=1, metavar="N", help="Simulated clips of people never learnt from.")] = 120,
     model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="What computes the stream, as in `har run`.")] = "torch",
     json: JsonFile = None,
 ) -> None:
     """Measure how right labels are in motion: the service's stream against windows of their own."""
     from har.bench.labels import as_text, bench_labels
 
-    result = bench_labels(n_clips=clips, model=model, say=say)
+    result = bench_labels(n_clips=clips, model=model, engine=engine, say=say)
     show_result(result, as_text, file=json)
 
 

@@ -59,6 +59,7 @@ def examine(*, state: Path | None = None) -> list[Finding]:
         ("packages", _packages),
         ("pose weights", _weights),
         ("openvino", _openvino),
+        ("onnxruntime", _onnx),
         ("model bundle", _bundle),
         ("mosquitto", _mosquitto),
         ("broker", lambda: _broker(folder)),
@@ -159,6 +160,15 @@ def _openvino() -> Iterator[Finding]:
     else:
         cure = ".venv/bin/pip install -c constraints.txt -e '.[fast]'"
         yield Finding("openvino", "lacking", "--pose blazepose-fast needs it; blazepose works without", cure)
+
+
+def _onnx() -> Iterator[Finding]:
+    versions = {name: _version(name) for name in ("onnxruntime", "onnx", "onnxscript")}
+    if all(versions.values()):
+        yield Finding("onnxruntime", "ok", f"{versions['onnxruntime']}, for --engine onnxruntime")
+    else:
+        cure = ".venv/bin/pip install -c constraints.txt -e '.[onnx]'"
+        yield Finding("onnxruntime", "lacking", "--engine onnxruntime needs it; torch works without", cure)
 
 
 def _bundle() -> Iterator[Finding]:

@@ -68,6 +68,10 @@ def run(
     ] = None,
     state: State = None,
     model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="Name or path. Default: the shipped one.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What computes the actions: torch (default), torch-bf16 or onnxruntime."),
+    ] = None,
     pose: Annotated[
         str | None, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
     ] = None,
@@ -95,6 +99,7 @@ def run(
         sources=source or [],
         state=state,
         model=model,
+        engine=engine,
         pose=pose,
         broker=broker,
         events=events,

@@ -134,6 +134,30 @@ def pack(
         typer.echo(f"wrote {target}, {target.stat().st_size / 1e6:.1f} MB; use it with: har run --model {target}")
 
 
+@app.command("export", epilog="Example: har models export care-5 --onnx care-5-onnx")
+def export(
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="DIR", help="The folder to write to.")],
+    bundle: Annotated[str | None, typer.Argument(help="Name or path; without it, the one used by default.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Write a bundle's action model as ONNX, for other programs: whole windows, and the stream with its state."""
+    from har.models.shipped import find_bundle
+
+    path = find_bundle(bundle)
+    from har.models.bundle import load_bundle  # imports torch: only when there is something to load
+    from har.models.onnx_graph import write_onnx
+
+    say("writing; this takes half a minute")
+    loaded = load_bundle(path)
+    files = write_onnx(loaded, onnx)
+    sizes = {str(file): file.stat().st_size for file in files}
+    write_json({"model": loaded.model_id, "bytes": sizes}, file=json)
+    if wants_text(json):
+        for file, n_bytes in sizes.items():
+            typer.echo(f"wrote {file}, {n_bytes / 1e6:.1f} MB")
+        typer.echo('what goes in and comes out stands in their metadata, under "har"; docs/onnx.md explains it')
+
+
 def _danger_text(loaded: Bundle) -> str:
     """Tell from which probabilities danger is suspected and confirmed."""
     from har.models.risk import NO_RISK_PART

@@ -24,12 +24,14 @@ from har.cli.terminal import Progress, Terminal
 from har.config import Config, load_config
 from har.errors import BrokerError, BundleError, ConfigError, HarError, StoreError
 from har.models.bundle import Bundle, load_bundle
+from har.models.engines import open_engine
 from har.models.risk import NO_RISK_PART
 from har.models.shipped import find_bundle
 from har.mqtt.broker import open_broker
 from har.mqtt.payloads import Message, encode
 from har.mqtt.publisher import Publisher
 from har.pose import check_estimator
+from har.pose.weights import cache_folder
 from har.service.app import CameraPlan, CameraReport, Service
 from har.service.camera import CameraSpec
 from har.service.expiry import expire_alerts
@@ -55,6 +57,7 @@ def run(
     sources: Sequence[str],
     state: Path | None,
     model: str | None,
+    engine: str | None,
     pose: str | None,
     broker: str | None,
     events: Path | None,
@@ -87,11 +90,18 @@ def run(
         tally, terminal = Tally(), Terminal(once=once, to_stderr=not wants_text(json_file), progress=progress)
         states = CameraStates(folder)
         stack.callback(states.forget)
+        computed_by = open_engine(
+            engine or config.model.engine,
+            bundle,
+            folder=cache_folder() / "engines",
+            say=lambda line: say(f"har: {line}"),
+        )
         stop = stack.enter_context(_stopped_by_signals())
         with _outlet(config, folder, bundle=bundle, broker=broker, once=once) as (outlet, keep_house):
             service = Service(
                 plans,
                 bundle=bundle,
+                engine=computed_by,
                 outlet=outlet,
                 listeners=[*([events_file.write] if events_file else []), tally.count, states.note, terminal.show],
                 recorder=recorder,

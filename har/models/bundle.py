@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from har.errors import ShapeError
 from har.models import bundle_contents as contents
 from har.models.bundle_files import read_files, refuse_existing, write_folder, write_zip
+from har.models.folded import FoldedModel
 from har.models.risk import RiskModel
 from har.models.stgcn import STGCN, STGCNConfig
 from har.models.streams import Streams, as_streams
@@ -85,6 +87,10 @@ class Bundle:
     def window_s(self) -> float:
         """Length of a window, seconds."""
         return self.window_frames / self.rate_hz
+
+    def streamed(self, *, dtype: torch.dtype = torch.float32) -> FoldedModel:
+        """Give the networks as the stream runs them: one that averages all of a window averages as much of a stream."""
+        return FoldedModel(self.model, pool_at_most=self.window_frames // self.config.stride, dtype=dtype)
 
     def live_problem(self) -> str | None:
         """Say in a line why the service cannot run this bundle on a camera; None if it can."""

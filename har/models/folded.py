@@ -46,29 +46,31 @@ class FoldedBlock:
         stride: frames of its input for one of its output.
         channels: (C, C') of its input and output.
         goes_around: whether a residual leads its input around it.
+        dtype: what it computes in.
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, *, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype = dtype
         conv = block.time.conv
         self.span, self.ahead, self.stride = conv.kernel_size[0], block.time.ahead, block.stride
         self.before = self.span - 1 - self.ahead
         self.channels = block.space.linear.in_features // len(block.space.adjacency), conv.out_channels
         edges = block.space.importance if block.space.free else block.space.adjacency * block.space.importance
-        self._edges = edges.detach().transpose(0, 1).flatten(0, 1).contiguous()  # (V*K, V)
+        self._edges = edges.detach().transpose(0, 1).flatten(0, 1).to(dtype).contiguous()  # (V*K, V)
         scale, offset = _fold(block.space_norm)
         linear = block.space.linear
-        self._mix = _as_read(linear.weight.double() * scale[:, None])  # (K*C, C')
-        self._mix_bias = (linear.bias.double() * scale + offset).detach().float()  # (C',)
-        self._around_space = _way(block.space_shortcut) if block.has_space_residual else None
+        self._mix = _as_read(linear.weight.double() * scale[:, None], dtype)  # (K*C, C')
+        self._mix_bias = (linear.bias.double() * scale + offset).detach().to(dtype)  # (C',)
+        self._around_space = _way(block.space_shortcut, dtype) if block.has_space_residual else None
         scale, offset = _fold(block.time_norm)
-        taps = (conv.weight.double()[..., 0] * scale[:, None, None]).detach().float()  # (C', C', span)
+        taps = (conv.weight.double()[..., 0] * scale[:, None, None]).detach().to(dtype)  # (C', C', span)
         assert conv.bias is not None
-        self._taps_bias = (conv.bias.double() * scale + offset).detach().float()  # (C',)
+        self._taps_bias = (conv.bias.double() * scale + offset).detach().to(dtype)  # (C',)
         self._clip_taps = taps[..., None].contiguous(memory_format=torch.channels_last)  # (C', C', span, 1)
         # A ring is read as it lies, wherever its newest frame is: the weights are turned instead of the frames. They
         # are kept twice in a row, so that a turn is a slice.
         self._turning_taps = taps.permute(2, 1, 0).repeat(2, 1, 1).flatten(0, 1).contiguous()  # (2*span*C', C')
-        self._around = _way(block.shortcut) if block.has_residual else None
+        self._around = _way(block.shortcut, dtype) if block.has_residual else None
         self.goes_around = block.has_residual
 
     def space(self, x: Tensor) -> Tensor:
@@ -83,7 +85,10 @@ class FoldedBlock:
     def time(self, y: Tensor) -> Tensor:
         """Mix each joint with its past and its future: (N, T, V, C') to (N, ceil(T / stride), V, C')."""
         first, last = y[:, :1].expand(-1, self.before, -1, -1), y[:, -1:].expand(-1, self.ahead, -1, -1)
-        y = torch.cat([first, y, last], dim=1)  # (N, before + T + ahead, V, C')
+        return self.whole_time(torch.cat([first, y, last], dim=1))
+
+    def whole_time(self, y: Tensor) -> Tensor:
+        """Mix frames (N, T, V, C') wherever a whole span of them is there: (N, (T - span) // stride + 1, V, C')."""
         mixed = F.conv2d(y.permute(0, 3, 1, 2), self._clip_taps, self._taps_bias, stride=(self.stride, 1))
         return mixed.permute(0, 2, 3, 1)
 
@@ -120,6 +125,7 @@ class FoldedSTGCN:
 
     Args:
         network: it; its weights are copied, so that later training changes nothing here.
+        dtype: what its blocks compute in; the ends of the network always compute in float32.
 
     Attributes:
         config: what the network was built from.
@@ -127,14 +133,14 @@ class FoldedSTGCN:
         n_joints: joints of its input.
     """
 
-    def __init__(self, network: STGCN) -> None:
-        self.config = network.config
-        self.blocks = [FoldedBlock(block) for block in network.blocks if isinstance(block, Block)]
+    def __init__(self, network: STGCN, *, dtype: torch.dtype = torch.float32) -> None:
+        self.config, self._dtype = network.config, dtype
+        self.blocks = [FoldedBlock(block, dtype=dtype) for block in network.blocks if isinstance(block, Block)]
         scale, offset = _fold(network.input_norm)
         self._scale = scale.float().view(-1, self.config.in_channels)  # (V, C)
         self._offset = offset.float().view(-1, self.config.in_channels)  # (V, C)
         self.n_joints = len(self._scale)
-        self._head, self._head_bias = _as_read(network.head.weight), network.head.bias.detach().clone()
+        self._head, self._head_bias = _as_read(network.head.weight, torch.float32), network.head.bias.detach().clone()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Classify windows.
@@ -155,11 +161,11 @@ class FoldedSTGCN:
         x = self.enter(x)
         for block in self.blocks:
             x = block(x)  # (N, T', V, C')
-        return self.answer(x[:, :n_whole][:, -self.config.pool_last :].mean(dim=(1, 2)))
+        return self.answer(x[:, :n_whole][:, -self.config.pool_last :].float().mean(dim=(1, 2)))
 
     def enter(self, x: Tensor) -> Tensor:
         """Norm what the first block is shown, (..., V, C)."""
-        return x * self._scale + self._offset
+        return (x * self._scale + self._offset).to(self._dtype)
 
     def answer(self, pooled: Tensor) -> Tensor:
         """Turn features (N, C') that were averaged over joints and outputs into logits (N, n_classes)."""
@@ -172,6 +178,7 @@ class FoldedModel:
     Args:
         model: it; its weights are copied.
         pool_at_most: outputs that are averaged where the model averages all of a window; None for all.
+        dtype: what its blocks compute in.
 
     Attributes:
         parts: what each network is shown, and its weight.
@@ -180,9 +187,9 @@ class FoldedModel:
         frames_ahead: frames that an answer looks ahead at most.
     """
 
-    def __init__(self, model: Streams, *, pool_at_most: int | None = None) -> None:
+    def __init__(self, model: Streams, *, pool_at_most: int | None = None, dtype: torch.dtype = torch.float32) -> None:
         self.parts, self.dims, self.frames_ahead = model.streams, model.dims, model.frames_ahead
-        self.networks = [FoldedSTGCN(network) for network in model.networks if isinstance(network, STGCN)]
+        self.networks = [FoldedSTGCN(network, dtype=dtype) for network in model.networks if isinstance(network, STGCN)]
         for network in self.networks:
             network.config = replace(network.config, pool_last=network.config.pool_last or pool_at_most or 0)
 
@@ -203,16 +210,16 @@ def _fold(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     return scale.detach(), (norm.bias.double() - norm.running_mean.double() * scale).detach()
 
 
-def _way(shortcut: nn.Sequential | None) -> Way:
+def _way(shortcut: nn.Sequential | None, dtype: torch.dtype) -> Way:
     if shortcut is None:
         return Way(None, None)
     linear, norm = shortcut
     assert isinstance(linear, nn.Linear)
     assert isinstance(norm, nn.BatchNorm1d)
     scale, offset = _fold(norm)
-    return Way(_as_read(linear.weight.double() * scale[:, None]), offset.float())
+    return Way(_as_read(linear.weight.double() * scale[:, None], dtype), offset.to(dtype))
 
 
-def _as_read(weight: Tensor) -> Tensor:
+def _as_read(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Give the weight (C', C) of a linear layer as a product reads it, (C, C')."""
-    return weight.detach().T.float().contiguous()
+    return weight.detach().T.to(dtype).contiguous()

@@ -12,34 +12,15 @@ apart until the ring has been turned again.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import lcm
 
 import torch
 from torch import Tensor
 
-from har.errors import ShapeError
 from har.models.folded import FoldedModel, FoldedSTGCN
 from har.models.inputs import features
-
-_Rows = slice | list[int]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PersonState:
-    """All that an online model remembers of one person, to be kept or moved elsewhere.
-
-    Attributes:
-        tensors: a row of each of the model's state tensors.
-        start: the beat at which the person began.
-        next: the frame that comes next, counted as `start` is.
-    """
-
-    tensors: tuple[Tensor, ...]
-    start: int
-    next: int
+from har.models.people import PeopleModel, Rows, as_slice
 
 
 class _Memory:
@@ -62,8 +43,8 @@ class _Memory:
         for block in network.blocks:
             c_in, c_out = block.channels
             kept = block.ahead + 1 if block.ahead and block.goes_around else 0
-            self.rings.append(torch.zeros(n_rows, v, block.span, c_out))
-            self.holds.append(torch.zeros(n_rows, v, kept, c_in))
+            self.rings.append(torch.zeros(n_rows, v, block.span, c_out, dtype=block.dtype))
+            self.holds.append(torch.zeros(n_rows, v, kept, c_in, dtype=block.dtype))
             self.strides.append(stride)
             stride *= block.stride
         self.strides.append(stride)
@@ -87,7 +68,7 @@ class _Memory:
         moved = [torch.roll(tensor, turn, dims=1) for tensor, turn in zip(by_block, turns, strict=True)]
         return [*moved, torch.roll(pool, frames // self.strides[-1], dims=0), logits]
 
-    def advance(self, rows: _Rows, x: Tensor, *, now: int, starts: Sequence[int], young: bool) -> bool:
+    def advance(self, rows: Rows, x: Tensor, *, now: int, starts: Sequence[int], young: bool) -> bool:
         """Take in one frame of some people.
 
         Args:
@@ -116,18 +97,18 @@ class _Memory:
             mixed = block.ring_time(ring[rows], now % block.span)  # (P, V, C')
             x = block.finish(mixed, hold[rows][:, :, centre % hold.shape[2]] if hold.shape[2] else x)  # (P, V, C')
             now, stride = centre // block.stride, stride * block.stride
-        pooled = self._pooled(rows, x.mean(dim=1), now, [start // stride for start in starts])  # (P, C')
+        pooled = self._pooled(rows, x.float().mean(dim=1), now, [start // stride for start in starts])  # (P, C')
         self.logits[rows] = network.answer(pooled)
         return True
 
     @staticmethod
-    def _fill_first(ring: Tensor, rows: _Rows, y: Tensor, first: list[int]) -> None:
+    def _fill_first(ring: Tensor, rows: Rows, y: Tensor, first: list[int]) -> None:
         """Repeat into the past the frames (V, C') of those of whom it is the first."""
         for index in first:
             row = rows.start + index if isinstance(rows, slice) else rows[index]
             ring[row] = y[index][:, None]
 
-    def _pooled(self, rows: _Rows, output: Tensor, now: int, starts: Sequence[int]) -> Tensor:
+    def _pooled(self, rows: Rows, output: Tensor, now: int, starts: Sequence[int]) -> Tensor:
         """Take in an output (P, C') and give the mean (P, C') of the last ones that each person has."""
         have = torch.tensor([[now - start + 1] for start in starts])  # (P, 1), below 1 without any
         n = self._network.config.pool_last
@@ -142,151 +123,27 @@ class _Memory:
         return torch.einsum("pnc,pn->pc", self.pool[rows], counts) / counts.sum(dim=1, keepdim=True)
 
 
-class OnlineModel:
-    """The action model of a bundle, frame by frame.
-
-    Not for several threads at once. People are told apart by any hashable key.
+class OnlineModel(PeopleModel):
+    """The action model of a bundle on torch, each frame as it comes.
 
     Args:
         model: the model, folded.
-
-    Attributes:
-        beat: frames between two answers, and between two moments at which somebody may begin.
-        frames_ahead: frames that an answer lies behind the newest frame.
-        n_joints: joints of a frame.
     """
 
     def __init__(self, model: FoldedModel) -> None:
         self._model = model
-        self.beat = lcm(*(network.config.stride for network in model.networks))
-        self.frames_ahead, self._n_classes = model.frames_ahead, model.networks[0].config.n_classes
-        self.n_joints = model.networks[0].n_joints
         self._sees_motion = any("motion" in part.kind for part in model.parts)
-        self._people: list[Hashable] = []
-        self._rows: dict[Hashable, int] = {}
-        self._starts: list[int] = []
-        self._next: list[int] = []
-        self._clock = 0
-        self._make(0)
+        first = model.networks[0]
+        super().__init__(
+            beat=lcm(*(network.config.stride for network in model.networks)),
+            frames_ahead=model.frames_ahead,
+            n_joints=first.n_joints,
+            dims=model.dims,
+            n_classes=first.config.n_classes,
+        )
 
-    def __len__(self) -> int:
-        return len(self._people)
-
-    def __contains__(self, person: Hashable) -> bool:
-        return person in self._rows
-
-    @property
-    def people(self) -> list[Hashable]:
-        """Everybody who is being watched."""
-        return list(self._people)
-
-    @property
-    def state_bytes(self) -> int:
-        """Bytes of state that one person costs."""
-        return sum(t[:1].numel() * t.element_size() for t in self._tensors())
-
-    @property
-    def n_rows(self) -> int:
-        """People for whom there is room without asking for more memory."""
-        return len(self._before)
-
-    def enter(self, person: Hashable) -> int:
-        """Begin to watch somebody, on the last beat.
-
-        Returns:
-            Frames by which the newcomer is behind the others. Whoever is given the first frame so many times more is in
-            step with them.
-
-        Raises:
-            ShapeError: somebody of that name is being watched.
-        """
-        start = self._clock - self._clock % self.beat
-        self._add(person, start, start)
-        return self._clock - start
-
-    def leave(self, person: Hashable) -> None:
-        """Forget somebody.
-
-        Raises:
-            KeyError: nobody of that name is being watched.
-        """
-        row, last = self._rows.pop(person), len(self._people) - 1
-        if row != last:
-            for tensor in self._tensors():
-                tensor[row] = tensor[last]
-            self._people[row], self._starts[row], self._next[row] = (
-                self._people[last],
-                self._starts[last],
-                self._next[last],
-            )
-            self._rows[self._people[row]] = row
-        del self._people[last], self._starts[last], self._next[last]
-        if len(self._people) < self.n_rows // 4:
-            self._make(self.n_rows // 2)
-
-    def seen(self, person: Hashable) -> int:
-        """Give how many frames of somebody have been taken in."""
-        row = self._rows[person]
-        return self._next[row] - self._starts[row]
-
-    def next_frame(self, person: Hashable) -> int:
-        """Give the number of the frame that comes next for somebody; people with the same number are in step."""
-        return self._next[self._rows[person]]
-
-    def save(self, person: Hashable) -> PersonState:
-        """Give what is remembered of somebody, as a copy."""
-        row = self._rows[person]
-        return PersonState(tuple(t[row].clone() for t in self._tensors()), self._starts[row], self._next[row])
-
-    def restore(self, person: Hashable, state: PersonState) -> None:
-        """Go on with somebody as if there had been no break.
-
-        Raises:
-            ShapeError: somebody of that name is being watched, or the state is of another model.
-        """
-        if [t.shape for t in state.tensors] != [t.shape[1:] for t in self._tensors()]:
-            raise ShapeError("the state is of another model. Begin with the person anew.")
-        row = self._add(person, state.start, state.next)
-        for tensor, kept in zip(self._tensors(), state.tensors, strict=True):
-            tensor[row] = kept
-        self._catch_up(row)
-
-    @torch.inference_mode()
-    def step(self, people: Sequence[Hashable], joints: Tensor) -> tuple[list[Hashable], Tensor]:
-        """Take in one frame of some people.
-
-        Args:
-            people: who, each once; the others are left as they are.
-            joints: (P, V, D + 1) of them, normalised as for the clip model.
-
-        Returns:
-            Those for whom this frame completes an answer, and their logits (N, n_classes): those of the clip model on
-            all of their frames so far.
-
-        Raises:
-            ShapeError: joints do not fit the model, or somebody is named twice.
-            KeyError: somebody is not being watched.
-        """
-        rows = [self._rows[person] for person in people]
-        if joints.shape != (len(rows), *self._before.shape[1:]):
-            raise ShapeError(f"expected joints {(len(rows), *self._before.shape[1:])}, got {tuple(joints.shape)}.")
-        if len(set(rows)) < len(rows):
-            raise ShapeError("somebody is named twice in one step.")
-        groups: defaultdict[int, list[int]] = defaultdict(list)
-        for index, row in enumerate(rows):
-            self._catch_up(row)
-            groups[self._next[row]].append(index)
-        answered, logits = list[Hashable](), list[Tensor]()
-        for now, indices in sorted(groups.items()):
-            indices.sort(key=lambda index: rows[index])
-            who, found = self._advance(now, [rows[index] for index in indices], joints[indices])
-            answered += who
-            logits.append(found)
-        return answered, torch.cat(logits) if logits else joints.new_zeros(0, self._n_classes)
-
-    def _advance(self, now: int, rows: list[int], joints: Tensor) -> tuple[list[Hashable], Tensor]:
-        """Take in frame `now` (P, V, D + 1) of people who are in step; `rows` ascend."""
-        at: _Rows = slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
+    def _advance(self, now: int, rows: list[int], joints: Tensor) -> tuple[list[int], Tensor]:
+        at = as_slice(rows)
         starts = [self._starts[row] for row in rows]
         young = now - max(starts) <= self.frames_ahead
         shown = self._shown(at, joints, is_first=[start == now for start in starts])  # (P, 1 or 2, V, D+1)
@@ -295,17 +152,14 @@ class OnlineModel:
             x = features(shown, layout_name=part.config.layout, kind=part.kind)[:, -1]  # (P, V, C)
             new = memory.advance(at, x, now=now, starts=starts, young=young)
             answers |= new and part.config.frames_ahead == self.frames_ahead
-        for row in rows:
-            self._next[row] = now + 1
-        self._clock = max(self._clock, now + 1)
         answered = [row for row in rows if answers and now - self._starts[row] >= self.frames_ahead]
         logits = joints.new_zeros(len(answered), self._n_classes)
         if answered:
             for part, memory in zip(self._model.parts, self._memories, strict=True):
                 logits += part.weight * memory.logits[answered]
-        return [self._people[row] for row in answered], logits
+        return answered, logits
 
-    def _shown(self, at: _Rows, joints: Tensor, *, is_first: list[bool]) -> Tensor:
+    def _shown(self, at: Rows, joints: Tensor, *, is_first: list[bool]) -> Tensor:
         """Give what features are made of: the frame (P, 1, V, D + 1), and before it the last one if motion counts."""
         if not self._sees_motion:
             return joints[:, None]
@@ -313,40 +167,13 @@ class OnlineModel:
         self._before[at] = joints
         return torch.stack([before, joints], dim=1)
 
-    def _add(self, person: Hashable, start: int, following: int) -> int:
-        if person in self._rows:
-            raise ShapeError(f"{person!r} is being watched already.")
-        row = len(self._people)
-        if row == self.n_rows:
-            self._make(max(4, 2 * row))
-        for tensor in self._tensors():
-            tensor[row] = 0
-        self._rows[person] = row
-        self._people.append(person)
-        self._starts.append(start)
-        self._next.append(following)
-        return row
-
-    def _catch_up(self, row: int) -> None:
-        """Count somebody who missed frames as if they had begun so much later, as far as whole beats go."""
-        missed = self._clock - self._next[row]
-        late = missed - missed % self.beat
-        if not late:
-            return
+    def _turn(self, row: int, frames: int) -> None:
         for memory in self._memories:
             tensors = memory.tensors()
-            for tensor, moved in zip(tensors, memory.turned([t[row] for t in tensors], late), strict=True):
+            for tensor, moved in zip(tensors, memory.turned([t[row] for t in tensors], frames), strict=True):
                 tensor[row] = moved
-        self._starts[row] += late
-        self._next[row] += late
 
-    def _tensors(self) -> list[Tensor]:
-        return [self._before, *(tensor for memory in self._memories for tensor in memory.tensors())]
-
-    def _make(self, n_rows: int) -> None:
-        """Make room for so many people; those who are there stay."""
-        kept = [tensor[: len(self._people)] for tensor in self._tensors()] if self._people else []
-        self._before = torch.zeros(n_rows, self.n_joints, self._model.dims + 1)
+    def _make_tensors(self, n_rows: int) -> list[Tensor]:
+        self._before = torch.zeros(n_rows, *self._joints_shape)
         self._memories = [_Memory(network, n_rows) for network in self._model.networks]
-        for tensor, old in zip(self._tensors(), kept, strict=bool(kept)):
-            tensor[: len(old)] = old
+        return [self._before, *(tensor for memory in self._memories for tensor in memory.tensors())]

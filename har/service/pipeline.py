@@ -44,7 +44,10 @@ Polygons: TypeAlias = tuple[tuple[tuple[float, float], ...], ...]
 
 
 class ActionModel(Protocol):
-    """Names the actions of everybody in view, frame by frame; several cameras may share one."""
+    """Names the actions of everybody in view, frame by frame; several cameras may share one.
+
+    The service's is `har.models.actions.ActionStream`, on one of `har.models.engines`.
+    """
 
     def see(
         self, person: Hashable, joints: FloatArray, *, time_s: float, width_px: int | None, height_px: int | None
@@ -129,7 +132,7 @@ class Pipeline:
         self._actions, self._risk, self._model_id = actions, risk, model_id
         self._settings = settings or PipelineSettings()
         self._new_id = new_id
-        self._tracker = Tracker(self._settings.track)
+        self.tracker = Tracker(self._settings.track)
         self._people: dict[int, _Person] = {}
         self._shown: set[Hashable] = set()  # those whom the action model knows
         self._last: PoseFrame | None = None
@@ -150,10 +153,10 @@ class Pipeline:
         if self._last is not None and frame.time_s < self._last.time_s:  # a clock was set back between two connections
             events += self.finish("camera_lost")
             self._people = {}
-        ended = self._tracker.update(frame)
+        ended = self.tracker.update(frame)
         self._last = frame
         events += self._leave(ended, frame)
-        for track in self._tracker.tracks:
+        for track in self.tracker.tracks:
             seen_now = track.last.time_s == frame.time_s
             if seen_now and track.confirmed and track.person not in self._people:
                 self._meet(track)
@@ -182,7 +185,7 @@ class Pipeline:
         """
         events: list[Event] = []
         people, self._people = self._people, {}
-        self._tracker.reset()
+        self.tracker.reset()
         for key, person in people.items():
             if self._last is None or person.posture is None:
                 continue
@@ -234,7 +237,7 @@ class Pipeline:
                 and other.rule.is_same(posture)
             ):
                 del self._people[key]
-                self._tracker.forget(other.track)
+                self.tracker.forget(other.track)
                 person.person, person.rule = other.person, other.rule
                 return
 
@@ -262,7 +265,7 @@ class Pipeline:
         if body is None:
             return self._wait_for(person, frame)
         body_px = person.track.body_px
-        at_edge = self._tracker.touches_edge(person.track.last.box, frame)
+        at_edge = self.tracker.touches_edge(person.track.last.box, frame)
         posture = read_posture(body, time_s=frame.time_s, body_px=body_px, at_edge=at_edge)
         person.posture = posture
         if person.rule.incident is None:
@@ -313,7 +316,7 @@ class Pipeline:
         lost_s = frame.time_s - person.lost_s if person.lost_s is not None else 0.0
         events: list[Event] = []
         if lost_s <= _LOST_WAIT_S:
-            at_edge = self._tracker.touches_edge(person.track.last.box, frame)
+            at_edge = self.tracker.touches_edge(person.track.last.box, frame)
             posture = replace(person.posture, time_s=frame.time_s, found=False, at_edge=at_edge)
             resting = self._is_resting(posture, frame)
             confirm = self._confirmer(person, frame)

@@ -23,7 +23,7 @@ HAR = Path(sys.executable).parent / "har"
 # Every command of this version; one that is added or taken away must be told here and in DESIGN, section 9.
 COMMANDS = (
     ["run", "watch", "extract", "import", "train", "evaluate", "replay", "doctor", "clips show"]
-    + [f"models {name}" for name in ("list", "pack", "pull", "show", "verify")]
+    + [f"models {name}" for name in ("export", "list", "pack", "pull", "show", "verify")]
     + [f"synth {name}" for name in ("clips", "life", "scenes", "video")]
     + [
         f"bench {name}"

@@ -176,6 +176,24 @@ def test_two_runs_and_two_files_at_once_give_the_same_events(
 
 
 @pytest.mark.slow
+def test_on_onnx_runtime_the_same_is_told_and_the_graph_is_made_once(
+    bundle: Path, tmp_path: Path, short_fall: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    told, said = [], []
+    for engine in ("torch", "onnxruntime", "onnxruntime"):
+        events = tmp_path / "events.jsonl"
+        given = ["--source", str(short_fall), "--engine", engine, "--events", str(events)]
+
+        assert main(["run", "--once", "--model", str(bundle), *given]) == 0
+
+        told.append(timeless([json.loads(line) for line in events.read_text().splitlines()]))
+        said.append(capsys.readouterr().err)
+    assert told[0] == told[1] == told[2] != []
+    assert ["ready for ONNX Runtime" in each for each in said] == [False, True, False]
+
+
+@pytest.mark.slow
 @pytest.mark.weights
 def test_a_video_gives_one_alert_and_the_same_events_in_every_run(start: Callable[..., Run]) -> None:
     runs = [start("--once", "--source", f"{FALL}.mp4", "--json", f"{name}.json", name=name) for name in ("a", "b")]

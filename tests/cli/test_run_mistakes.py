@@ -14,6 +14,7 @@ import torch
 
 from har.cli.main import main
 from har.models.bundle import save_bundle
+from har.models.engines import ENGINES
 from har.models.stgcn import STGCN, STGCNConfig
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_clips"
@@ -39,6 +40,10 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         return lines[0]
 
     return run
+
+
+def test_an_engine_that_is_not_known(tell: Tell) -> None:
+    assert ", ".join(ENGINES) in tell("--source", CLIP, "--once", "--engine", "tensorrt")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import torch
 from har.models.actions import ANSWER_AFTER_S, ActionStream
 from har.models.bundle import Bundle, load_bundle
 from har.models.folded import FoldedModel
+from har.models.online import OnlineModel
 from har.models.running import ORIGIN_S, RunningBody
 from har.models.shipped import find_bundle
 from har.records import ActionScores, FloatArray
@@ -46,6 +47,79 @@ def play(
         stream.see("a", seen(body(float(t))), time_s=START_S + float(t), width_px=640, height_px=480)
         answers += [scores for _, _, scores in stream.answers()]
     return answers
+
+
+def delays_and_steps(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, *, wait: bool, n_people: int = 16, hidden: float = 0.0
+) -> tuple[list[float], list[int], int]:
+    """Give how late answers were, how many people shared each step, and frames that were shown.
+
+    Everybody has a camera of their own at 15 Hz, whose frames come up to 30 ms late; now and then somebody is hidden.
+    """
+    stream, sizes, delays_s = ActionStream(bundle), list[int](), list[float]()
+    step = OnlineModel.step
+
+    def counted(model: OnlineModel, who: list[Hashable], joints: torch.Tensor) -> object:
+        sizes.append(len(who))
+        return step(model, who, joints)
+
+    rng, body = np.random.default_rng(0), walking_body(from_x_px=100, to_x_px=500, duration_s=6.0)
+    shown: list[tuple[float, float, int]] = []
+    for person in range(n_people):
+        offset_s, hidden_until = float(rng.uniform(0, 1 / 15)), 0
+        for number in range(180):
+            if number >= 30 and rng.random() < hidden:
+                hidden_until = number + int(rng.integers(1, 6))
+            if number >= hidden_until:
+                at_s = number / 15 + offset_s
+                shown.append((at_s + float(rng.uniform(0, 0.03)), at_s, person))
+    shown.sort()
+    n_shown = len(shown)
+    with monkeypatch.context() as patch:
+        patch.setattr(OnlineModel, "step", counted)
+        for tick_s in np.arange(0.0, 12.5, 1 / 15).tolist():
+            while shown and shown[0][0] <= tick_s:
+                _, at_s, person = shown.pop(0)
+                stream.see(person, seen(body(at_s % 6)), time_s=START_S + at_s, width_px=640, height_px=480)
+            delays_s += [tick_s - (at_s - START_S) for _, at_s, _ in stream.answers(wait=wait)]
+    assert not shown
+    assert not stream.keeps_back
+    return delays_s, sizes, n_shown
+
+
+def test_people_whose_cameras_jitter_share_their_steps(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    apart_s, small, n_shown = delays_and_steps(bundle, monkeypatch, wait=False)
+    together_s, large, _ = delays_and_steps(bundle, monkeypatch, wait=True)
+
+    assert n_shown == 16 * 180
+    assert np.mean(large) > 1.4 * np.mean(small)
+    assert len(together_s) == len(apart_s) >= 16 * 40
+    assert max(apart_s) <= 2 / 15 + 0.01
+    assert max(together_s) <= 3 / 15 + 0.01
+
+
+def test_people_who_are_hidden_at_times_keep_nobody_back_for_longer(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart_s, _, _ = delays_and_steps(bundle, monkeypatch, wait=False, hidden=0.03)
+    together_s, _, _ = delays_and_steps(bundle, monkeypatch, wait=True, hidden=0.03)
+
+    assert abs(len(together_s) - len(apart_s)) <= 16
+    assert max(together_s) <= max(apart_s) + 1 / 15 + 0.001
+
+
+def test_who_shows_nothing_any_more_keeps_the_others_back_for_one_call_only(bundle: Bundle) -> None:
+    stream, body = ActionStream(bundle), walking_body(from_x_px=100, to_x_px=500, duration_s=6.0)
+    named: list[tuple[int, object]] = []
+
+    for number in range(60):
+        for person in ("a", "b") if number < 30 else ("a",):
+            time_s = START_S + number / 15
+            stream.see(person, seen(body(number / 15)), time_s=time_s, width_px=640, height_px=480)
+        named += [(number, who) for who, _, _ in stream.answers(wait=True)]
+        assert stream.keeps_back == (number == 30)
+
+    assert [who for number, who in named if number > 40] == ["a"] * 5
 
 
 # -- the running frame of reference ----------------------------------------------------------------------------------
