@@ -12,12 +12,12 @@ import numpy as np
 
 from har.bench.machine import describe_machine, measure_yardstick
 from har.errors import ConfigError
+from har.likeness import oks
 from har.pose import BLAZEPOSE, BLAZEPOSE_FAST, Estimator, open_estimator
 from har.pose.blazepose_fast import FastBlazePose
 from har.records import Frame, Pose
 from har.sources import open_source
 from har.sources.address import VIDEO_SUFFIXES
-from har.track import oks
 
 EVERY_FRAME = "blazepose-fast, detector at every frame"
 _MAX_PEOPLE = 2

@@ -89,16 +89,16 @@ class BlazePoseNetworks:
             ) from None
         self._anchors = _anchors()
 
-    def detect(self, image: Image.Image, *, threshold: float, most: int) -> list[Region]:
-        """Find people in a picture.
+    def detect(self, image: Image.Image, place: Region, *, threshold: float, most: int) -> list[Region]:
+        """Find people in a piece of a picture.
 
         Args:
             image: RGB.
+            place: where to look; people who lie are found in turned pieces, too.
             threshold: of the detector's score.
             most: people at most, the surest first.
         """
-        whole = Region(image.width / 2, image.height / 2, max(image.size))
-        shown = np.divide(whole.cut(image, DETECTOR_PIXELS), 127.5, dtype=np.float32) - 1  # (224, 224, 3)
+        shown = np.divide(place.cut(image, DETECTOR_PIXELS), 127.5, dtype=np.float32) - 1  # (224, 224, 3)
         boxes, logits = self._detector(shown[None])  # (1, 2254, 12), (1, 2254, 1)
         scores = _sigmoid(logits[0, :, 0])
         found = np.flatnonzero(scores >= threshold)
@@ -109,7 +109,7 @@ class BlazePoseNetworks:
         regions = []
         for group in _bodies(middle - half, middle + half, most=most):
             weight = scores[found[group]][:, None, None]
-            hips, rim = whole.inside(((points[group] * weight).sum(axis=0) / weight.sum()).astype(np.float32))
+            hips, rim = place.inside(((points[group] * weight).sum(axis=0) / weight.sum()).astype(np.float32))
             regions.append(Region.round_body(hips, rim))
         return regions
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from har.errors import ConfigError, WeightsError
+from har.likeness import oks
 from har.pose import BLAZEPOSE_FAST, check_estimator
 from har.pose.blazepose import BlazePose
 from har.pose.blazepose_fast import LOOK_EMPTY_S, LOOK_EVERY_S, SEARCH_EVERY_S, FastBlazePose
@@ -23,7 +24,6 @@ from har.pose.regions import Region
 from har.pose.weights import blazepose_path
 from har.records import Frame
 from har.sources import open_source
-from har.track import oks
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_clips" / "fall_in_room.mp4"
 
@@ -35,16 +35,18 @@ def frames() -> list[Frame]:
 
 
 class Counting:
-    """Networks that count how often they look, and see what they are told to see."""
+    """Networks that count how often they look at the whole picture, and see what they are told to see."""
 
     def __init__(self) -> None:
         self.looks = 0
         self.there: list[Region] = []
         self.presence: Callable[[Region], float] = lambda region: 1.0
 
-    def detect(self, image: Any, *, threshold: float, most: int) -> list[Region]:
-        self.looks += 1
-        return self.there[:most]
+    def detect(self, image: Any, place: Region, *, threshold: float, most: int) -> list[Region]:
+        self.looks += place.size == max(image.size)
+        half = place.size / 2
+        near = [each for each in self.there if max(abs(each.x - place.x), abs(each.y - place.y)) <= half]
+        return near[:most]
 
     def locate(self, image: Any, region: Region) -> Body:
         xy = np.full((33, 2), (region.x, region.y), np.float32)
@@ -56,7 +58,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[FastBlazePose, Counting]:
     networks = Counting()
     monkeypatch.setattr("har.pose.blazepose_fast.open_networks", lambda weights: networks)
     monkeypatch.setattr("har.pose.blazepose_fast.blazepose_path", lambda: Path("none"))
-    return FastBlazePose(), networks
+    return FastBlazePose(max_people=2), networks
 
 
 def show(estimator: FastBlazePose, *, begin_s: float, seconds: float, rate_hz: float = 15.0) -> list[int]:
@@ -175,7 +177,7 @@ def test_whoever_was_lost_is_found_again_near_by_though_hardly_seen(watched: tup
     networks.there, networks.presence = [], lambda region: 0.1
     show(estimator, begin_s=1.0, seconds=0.5)
 
-    networks.presence = lambda region: 0.6
+    networks.presence = lambda region: 0.6 if region in networks.there else 0.1
     networks.there = [Region(50, 20, 40)]
     assert not any(show(estimator, begin_s=1.5, seconds=0.3))
     networks.there = [Region(40, 22, 40)]
@@ -209,7 +211,7 @@ def test_whoever_another_slides_over_for_a_moment_is_searched_for_like_anybody_l
 
 def test_a_large_region_does_not_swallow_a_small_one(watched: tuple[FastBlazePose, Counting]) -> None:
     estimator, networks = watched
-    networks.there = [Region(40, 20, 400), Region(70, 20, 60)]  # a carer close to the camera, somebody far behind
+    networks.there = [Region(30, 20, 400), Region(60, 20, 60)]  # a carer close to the camera, somebody far behind
 
     assert show(estimator, begin_s=0.0, seconds=1.0)[-1] == 2
 
