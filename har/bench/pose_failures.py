@@ -56,8 +56,8 @@ def worst_failures(pictures: Sequence[Picture], answers: Answers, *, most: int) 
             float(each.person.box[3]) / each.picture.height_px,
             tuple(answers.guesses[each.picture.id]),
             (
-                f"{each.picture.file.name}: somebody {each.person.box[3]:.0f} px high "
-                f"{f'is found with OKS {each.oks:.2f} only' if each.guess else 'is not found'}"
+                f"{_name(each.picture)}: somebody {each.person.box[3]:.0f} px high "
+                f"{f'is found with OKS {each.oks:.3f} only' if each.guess else 'is not found'}"
             ),
         )
         for each in find_everybody(pictures, answers.guesses)
@@ -70,7 +70,7 @@ def worst_failures(pictures: Sequence[Picture], answers: Answers, *, most: int) 
             ghost.box,
             ghost.score,
             tuple(answers.guesses[picture.id]),
-            f"{picture.file.name}: a pose on nobody, {ghost.score:.2f} sure",
+            f"{_name(picture)}: a pose on nobody, {ghost.score:.2f} sure",
         )
         for picture in pictures
         for ghost in nobodys(picture, answers.guesses[picture.id])
@@ -80,6 +80,11 @@ def worst_failures(pictures: Sequence[Picture], answers: Answers, *, most: int) 
         for kind in (missed, ghosts)
         for failure in sorted(kind, key=lambda each: each.weight, reverse=True)[:most]
     ]
+
+
+def _name(picture: Picture) -> str:
+    """Name a picture with its folder: those of videos are often called by numbers alone."""
+    return f"{picture.file.parent.name}/{picture.file.name}"
 
 
 def draw_failure(failure: Failure) -> Image.Image:

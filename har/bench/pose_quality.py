@@ -24,7 +24,7 @@ from har.training.bounds import share_interval
 FOUND_OKS = 0.5
 """A person is found if a pose of their own is at least this like them."""
 TALL_PX = 100.0
-"""People whose box is lower are counted in AP, but not in the share of people found."""
+"""People whose box is not higher are counted in AP, but not in the share of people found."""
 STILL_STEP_S = 0.5
 PDJ_AT, PCK_AT = (0.1, 0.2), (0.2, 0.5)
 NOBODYS_OVERLAP = 0.1
@@ -266,10 +266,7 @@ def as_text(result: Mapping[str, Any]) -> str:
     """Write the figures for people."""
     rows = result["rows"]
     lines = [
-        (
-            f"{result['pictures']} pictures, {result['people']} annotated people, {result['tall_people']} of them taller "
-            f"than {TALL_PX:.0f} px"
-        ),
+        f"{result['pictures']} pictures, {result['people']} people annotated, {result['tall_people']} over 100 px tall",
         "",
         (
             f"{'':24}{'AP':>7}{'AP50':>7}{'AP75':>7}{'AR':>7}{'box AP':>8}{'mask AP':>9}{'PDJ@0.1':>9}{'PDJ@0.2':>9}"
@@ -298,14 +295,10 @@ def how_measured(result: Mapping[str, Any]) -> list[str]:
     return [
         "AP and AR: pycocotools (OKS 0.50 to 0.95, 20 poses a picture; box and mask AP: one class, so it is mAP too).",
         f"Found: a pose of their own with OKS >= {FOUND_OKS:g}; in brackets the 95 % interval.",
-        (
-            "PDJ: joints nearer than this share of the torso (left shoulder to right hip); PCK: of the longer side of the "
-            "box. Joints of people without a pose are missed, in PDJ, PCK and OKS."
-        ),
-        (
-            f"Estimators that remember see each picture {result['shows']} times, {STILL_STEP_S:g} s apart, opened anew; "
-            "the last answer counts. Boxes of poses alone lie round the joints seen, which is smaller than a body."
-        ),
+        "PDJ: joints nearer than this share of the torso (left shoulder to right hip); PCK: of the box's longer side.",
+        "Joints of people without a pose are missed, in PDJ, PCK and OKS.",
+        f"Estimators that remember are opened anew for each picture and shown it {result['shows']} times.",
+        "Boxes of poses alone lie round the joints seen, which is smaller than a body.",
         "ms a frame: processor time of all threads, median.",
     ]
 
