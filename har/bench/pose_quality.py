@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,7 @@ import numpy as np
 from graphs.layouts import COCO17
 from har.bench.machine import describe_machine, measure_yardstick
 from har.errors import AnnotationError
-from har.pose import BLAZEPOSE, Estimator, check_estimator, open_estimator
-from har.pose.blazepose import BlazePose
+from har.pose import BLAZEPOSE, Estimator, open_estimator, plain_people
 from har.pose.coco import Person, Picture, load_image
 from har.pose.coco_protocol import check_coco_installed, coco_figures, have_masks
 from har.pose.metrics import Guess, box_errors, guess, joint_oks, pair, share_within, torso_errors
@@ -29,8 +27,6 @@ STILL_STEP_S = 0.5
 PDJ_AT, PCK_AT = (0.1, 0.2), (0.2, 0.5)
 NOBODYS_OVERLAP = 0.1
 """A pose whose box shares less than this with everybody's (intersection over the smaller one) lies on nobody."""
-
-_PLAIN = re.compile(r"num_poses=([1-9]|10)")
 
 Tell: TypeAlias = Callable[[int, int], None]
 """Called with the number of pictures done and of all."""
@@ -57,25 +53,19 @@ class Contender:
     name: str
     max_people: int
 
-    def check(self) -> None:
-        """Find a user's mistake before the work begins.
-
-        Raises:
-            ConfigError: no such estimator.
-            WeightsError: its weights are missing.
-        """
-        check_estimator(BLAZEPOSE if _PLAIN.fullmatch(self.name) else self.name)
-
-    def open(self) -> Estimator:
-        """Open it anew: it has seen nothing yet."""
-        if plain := _PLAIN.fullmatch(self.name):
-            return BlazePose(max_people=int(plain[1]))
-        return open_estimator(self.name, max_people=self.max_people)
+    @property
+    def most_people(self) -> int:
+        """What it really looks for: `num_poses=N` says so itself."""
+        return plain_people(self.name) or self.max_people
 
     @property
     def remembers(self) -> bool:
         """Its answer depends on what it saw before: such ones are shown every picture several times."""
-        return self.name.startswith(BLAZEPOSE) or self.name.endswith(".task") or bool(_PLAIN.fullmatch(self.name))
+        return self.name.startswith(BLAZEPOSE) or self.name.endswith(".task") or plain_people(self.name) is not None
+
+    def open(self) -> Estimator:
+        """Open it anew: it has seen nothing yet."""
+        return open_estimator(self.name, max_people=self.max_people)
 
 
 @dataclass(slots=True, eq=False)
@@ -220,7 +210,7 @@ def _row(pictures: Sequence[Picture], answers: Answers) -> dict[str, Any]:
     masks = have_masks(pictures) and any(guess.mask is not None for guess in all_guesses)
     return {
         "estimator": answers.contender.name,
-        "max_people": answers.contender.max_people,
+        "max_people": answers.contender.most_people,
         "keypoints": coco_figures(pictures, answers.guesses, "keypoints"),
         "box": coco_figures(pictures, answers.guesses, "bbox"),
         "mask": coco_figures(pictures, answers.guesses, "segm") if masks else None,
@@ -281,7 +271,7 @@ def as_text(result: Mapping[str, Any]) -> str:
     lines += ["", f"{'':24}{'taller people found':>34}{'poses':>8}{'on nobody':>11}{'PDJ@0.2 of those found':>25}"]
     for row in rows:
         lines.append(
-            f"{row['estimator']:24}{_share(row['tall_found']):>34}{row['guesses']:8}{row['on_nobody']:11}"
+            f"{row['estimator']:24}{share_text(row['tall_found']):>34}{row['guesses']:8}{row['on_nobody']:11}"
             f"{_show(row['pdj_of_found']['0.2'], 25)}"
         )
     lines += ["", "OKS of each joint", f"{'':24}" + "".join(f"{row['estimator'][:17]:>18}" for row in rows)]
@@ -311,8 +301,9 @@ def _show(value: float | None, width: int) -> str:
     return f"{'-' if value is None else format(value, '.3f'):>{width}}"
 
 
-def _share(counted: Mapping[str, Any]) -> str:
+def share_text(counted: Mapping[str, Any]) -> str:
+    """Write "found of n: share (interval)"."""
     if not counted["n"]:
         return "-"
     low, high = counted["interval"]
-    return f"{counted['found']} of {counted['n']}: {counted['share']:.2f} ({low:.2f} to {high:.2f})"
+    return f"{counted['found']} of {counted['n']}: {counted['share']:.3f} ({low:.2f} to {high:.2f})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,7 @@ from har.pose.weights import blazepose_path
 from har.records import Frame, Pose
 
 BLAZEPOSE, BLAZEPOSE_FAST = "blazepose", "blazepose-fast"
+_PLAIN = re.compile(r"num_poses=([1-9]|10)")
 
 
 class Estimator(Protocol):
@@ -38,12 +40,20 @@ def open_estimator(name: str, *, max_people: int) -> Estimator:
         ConfigError: no such estimator.
         WeightsError: its weights are missing or refused.
     """
+    if plain := plain_people(name):
+        return BlazePose(max_people=plain)
     if name == BLAZEPOSE:
         return BlazePose(max_people=max_people)
     if name == BLAZEPOSE_FAST:
         return FastBlazePose(max_people=max_people)
     check_estimator(name)
     return BlazePose(Path(name).expanduser(), max_people=max_people)
+
+
+def plain_people(name: str) -> int | None:
+    """Give N of "num_poses=N", MediaPipe's own search for several people: what others are held against."""
+    named = _PLAIN.fullmatch(name)
+    return int(named[1]) if named else None
 
 
 def check_estimator(name: str) -> None:
@@ -53,7 +63,7 @@ def check_estimator(name: str) -> None:
         ConfigError: no such estimator.
         WeightsError: its weights are missing or damaged.
     """
-    if name == BLAZEPOSE:
+    if name == BLAZEPOSE or plain_people(name):
         blazepose_path()
     elif name == BLAZEPOSE_FAST:
         blazepose_path()

@@ -24,6 +24,7 @@ HAR = Path(sys.executable).parent / "har"
 COMMANDS = (
     ["run", "watch", "extract", "import", "train", "evaluate", "replay", "doctor", "clips show"]
     + [f"models {name}" for name in ("export", "list", "pack", "pull", "show", "verify")]
+    + ["pose evaluate"]
     + [f"synth {name}" for name in ("clips", "life", "scenes", "video")]
     + [
         f"bench {name}"
@@ -94,6 +95,10 @@ def test_har_alone_shows_the_help_and_version_the_version() -> None:
         (["models"], "har models --help"),
         (["models", "pull", "nothing"], "blazepose"),
         (["clips", "show"], "clips"),
+        (["pose", "evaluate", "blazepose", "--data", "nowhere.json"], "nowhere.json: cannot be read"),
+        (["pose", "evaluate", "--data", "nowhere.json"], "ESTIMATOR"),
+        (["pose", "evaluate", "openpose", "--data", "nowhere.json"], "'openpose' is not known"),
+        (["pose", "evaluate", "blazepose", "--people", "nowhere.csv", "--data", "."], "nowhere.csv: cannot be read"),
         (["synth", "clips", "--out", "x", "--n", "0"], "--n"),
         (["config", "check", "nowhere.toml"], "har config init"),
         (["clips", "show", "nowhere"], "nowhere"),
