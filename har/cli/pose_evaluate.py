@@ -10,7 +10,6 @@ from pathlib import Path
 
 from har.bench import pose_people, pose_quality
 from har.bench.people_csv import read_people
-from har.bench.pose_page import write_page
 from har.bench.pose_quality import Contender
 from har.cli.output import count_up, say, show_result
 from har.config import PoseSettings
@@ -18,7 +17,6 @@ from har.errors import ConfigError
 from har.pose import check_estimator
 from har.pose.coco import read_pictures
 from har.pose.coco_protocol import check_coco_installed
-from har.training.report.write import check_folder
 
 
 def evaluate_pictures(
@@ -43,15 +41,15 @@ def evaluate_pictures(
     contenders = _contenders(estimators, max_people)
     pictures = read_pictures(data, images)[:limit]
     if report is not None:
-        check_folder(report)
+        _make_folder(report)
     answers = pose_quality.answer(pictures, contenders, shows=shows, tell=count_up("pictures"))
     result = pose_quality.judge(pictures, answers, shows=shows)
-    page = None
     if report is not None:
+        from har.bench.pose_page import write_page  # loads torch, which takes seconds
+
         page = write_page(report, result, pictures, answers, command=shlex.join(["har", *sys.argv[1:]]))
-    show_result(result, pose_quality.as_text, file=json_file)
-    if page is not None:
         say(f"report: {page}")
+    show_result(result, pose_quality.as_text, file=json_file)
 
 
 def evaluate_videos(
@@ -84,3 +82,11 @@ def _contenders(estimators: Sequence[str], max_people: int | None) -> list[Conte
     for name in estimators:
         check_estimator(name)
     return [Contender(name, max_people or PoseSettings().max_people) for name in estimators]
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder of a report before the long work begins."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror}). Give --report another folder.") from None

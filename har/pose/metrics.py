@@ -24,6 +24,9 @@ COCO_FALLOFF: FloatArray = 2 * np.array(
 )  # fmt: skip
 """(17,) how far each joint may be off before it counts little, over the root of the body's area (COCO's 2 sigma)."""
 
+ALIKE_OKS = 0.1
+"""A pose less like a person than this is not theirs, however far it is from everybody else."""
+
 _SHOULDER, _HIP = COCO17.joints.index("left_shoulder"), COCO17.joints.index("right_hip")
 _TORSO = [_SHOULDER, _HIP]
 
@@ -121,7 +124,7 @@ def pair(people: Sequence[Person], poses: Sequence[Pose]) -> list[tuple[int, int
     """Say whose pose is whose, so that all OKS together are highest; nobody gets two poses, no pose two people.
 
     Returns:
-        (person, pose, OKS) by their places in the sequences, only where the OKS is above 0.
+        (person, pose, OKS) by their places in the sequences, only where they are alike at all.
     """
     if not people or not poses:
         return []
@@ -130,7 +133,7 @@ def pair(people: Sequence[Person], poses: Sequence[Pose]) -> list[tuple[int, int
     return [
         (int(row), int(column), float(likeness[row, column]))
         for row, column in zip(rows, columns, strict=True)
-        if likeness[row, column] > 0
+        if likeness[row, column] >= ALIKE_OKS
     ]
 
 
