@@ -41,7 +41,7 @@ People: TypeAlias = Mapping[str, Mapping[int, Sequence[Marked]]]
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
     """What was counted in the videos of one group.
 
     Attributes:
@@ -93,15 +93,15 @@ def judge_videos(people: People, contenders: Sequence[Contender], *, data: Path,
     ground_s = {row.source: row.ground_s for row in read_truth(times) if row.is_fall} if times.is_file() else {}
     rows, done = [], 0
     for contender in contenders:
-        tallies: dict[str, _Tally] = {}
+        tallies: dict[str, Tally] = {}
         for (video, marks), file in zip(people.items(), files, strict=True):
             tell(done, len(files) * len(contenders))
             frames = video_frames(file, pose=PoseSettings(contender.name, contender.most_people))
             if max(marks) >= len(frames):
                 raise AnnotationError(f"{file}: frame {max(marks)} is marked, but it has only {len(frames)} frames.")
-            tally = tallies.setdefault(_group(video), _Tally())
+            tally = tallies.setdefault(_group(video), Tally())
             tally.videos.append(video)
-            _count(tally, frames, marks, ground_s=ground_s.get(video, 0.0))
+            count_video(tally, frames, marks, ground_s=ground_s.get(video, 0.0))
             done += 1
         rows.append({"estimator": contender.name, "groups": {name: _row(each) for name, each in tallies.items()}})
     tell(done, done)
@@ -116,9 +116,10 @@ def _group(video: str) -> str:
     return f"{folder} camera {camera[1]}" if camera else folder
 
 
-def _count(
-    tally: _Tally, frames: Sequence[PoseFrame], marks: Mapping[int, Sequence[Marked]], *, ground_s: float
+def count_video(
+    tally: Tally, frames: Sequence[PoseFrame], marks: Mapping[int, Sequence[Marked]], *, ground_s: float
 ) -> None:
+    """Add one video's frames, poses and all, to what was counted."""
     tracks = _tracks(frames)
     first_on: dict[int, str] = {}
     for number, people in marks.items():
@@ -194,7 +195,7 @@ def _follow_tracks(first_on: dict[int, str], people: Sequence[Marked], tracks: M
 
 
 def _count_ghosts(
-    tally: _Tally,
+    tally: Tally,
     frames: Sequence[PoseFrame],
     marks: Mapping[int, Sequence[Marked]],
     tracks: Mapping[int, Mapping[int, Pose]],
@@ -202,11 +203,12 @@ def _count_ghosts(
     """Find the longest time of poses in an empty room: between frames marked as empty with no other between them."""
     tally.empty += sum(not people for people in marks.values())
     for first, last in _empty_stretches(marks):
-        there = range(first, last + 1)
-        times_s = [frames[number].source_time_s for number in there]
-        tally.ghost_s = max(tally.ghost_s, _longest_s(times_s, [bool(frames[number].poses) for number in there]))
-        tracked = _longest_s(times_s, [bool(tracks.get(number)) for number in there])
-        tally.tracked_ghost_s = max(tally.tracked_ghost_s, tracked)
+        stretch = range(first, last + 1)
+        posed = [frames[number].source_time_s for number in stretch if frames[number].poses]
+        tracked = [frames[number].source_time_s for number in stretch if tracks.get(number)]
+        a_frame_s = (frames[-1].source_time_s - frames[0].source_time_s) / max(len(frames) - 1, 1)
+        tally.ghost_s = max(tally.ghost_s, _longest_s(posed, a_frame_s=a_frame_s))
+        tally.tracked_ghost_s = max(tally.tracked_ghost_s, _longest_s(tracked, a_frame_s=a_frame_s))
 
 
 def _empty_stretches(marks: Mapping[int, Sequence[Marked]]) -> list[tuple[int, int]]:
@@ -221,20 +223,18 @@ def _empty_stretches(marks: Mapping[int, Sequence[Marked]]) -> list[tuple[int, i
     return stretches
 
 
-def _longest_s(times_s: Sequence[float], there: Sequence[bool]) -> float:
-    """Give the longest time that something was there, short gaps counted in; one frame alone lasts a frame."""
-    a_frame_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+def _longest_s(times_s: Sequence[float], *, a_frame_s: float) -> float:
+    """Give the longest time that something was there, seen at these times; one frame alone lasts a frame."""
     longest_s, start_s, last_s = 0.0, float("-inf"), float("-inf")
-    for time_s, is_there in zip(times_s, there, strict=True):
-        if is_there:
-            if time_s - last_s > FLICKER_S:
-                start_s = time_s
-            last_s = time_s
-            longest_s = max(longest_s, last_s - start_s + a_frame_s)
+    for time_s in times_s:
+        if time_s - last_s > FLICKER_S:
+            start_s = time_s
+        last_s = time_s
+        longest_s = max(longest_s, last_s - start_s + a_frame_s)
     return longest_s
 
 
-def _row(tally: _Tally) -> dict[str, Any]:
+def _row(tally: Tally) -> dict[str, Any]:
     counts = {
         "on_the_right_body": (tally.right, tally.lying),
         "on_the_right_body_iou": (tally.strict, tally.lying),
