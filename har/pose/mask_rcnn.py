@@ -43,8 +43,8 @@ class MaskRCNNEstimator:
         settings = bundle.settings_as(MaskRCNNSettings)
         if masks and settings.masks == "none":
             raise BundleError(
-                f"{folder}: gives no masks. Run `har models pull maskrcnn` with the weights of Mask R-CNN too, or train "
-                "an estimator with masks."
+                f"{folder}: gives no masks. Run `har models pull maskrcnn` with the weights of Mask R-CNN too, or give "
+                "an estimator that was trained with masks."
             )
         self._network = MaskRCNN(settings)
         bundle.fill(self._network)

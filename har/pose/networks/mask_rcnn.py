@@ -190,7 +190,7 @@ class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
         if self.silhouettes is not None:
             part, features = self.silhouettes, self.silhouettes.backbone(picture)  # each level (1, C, H/s, W/s)
         cut = part.mask_roi_pool(features, boxes, sizes)  # (M, C, 14, 14)
-        logits = part.mask_predictor(part.mask_head(cut))  # (M, 2, 28, 28)
+        logits: Tensor = part.mask_predictor(part.mask_head(cut))  # (M, 2, 28, 28)
         return logits[:, 1].sigmoid()  # (M, 28, 28)
 
     def find_in(self, image: Tensor, *, with_masks: bool = True) -> Found:
