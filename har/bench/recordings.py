@@ -238,12 +238,13 @@ def estimator_digest(name: str) -> str:
     check_estimator(name)
     weights = blazepose_path() if name in (BLAZEPOSE, BLAZEPOSE_FAST) else Path(name).expanduser()
     library, files = "mediapipe", ["blazepose.py"]
-    short_px: int | None = None
+    parts = list[str]()
     if name not in (BLAZEPOSE, BLAZEPOSE_FAST) and not name.endswith(".task"):
         folder, short_px = bundle_of(name)
         weights = folder / "manifest.json"  # holds the digests of all else
         library, files = "torchvision", ["mask_rcnn.py", "networks/mask_rcnn.py"]
-    parts = [hashlib.sha256(weights.read_bytes()).hexdigest(), str(short_px)]
+        parts.append(str(short_px))
+    parts.append(hashlib.sha256(weights.read_bytes()).hexdigest())
     if name == BLAZEPOSE_FAST:
         library, files = "openvino", ["blazepose.py", "blazepose_fast.py", "blazepose_networks.py", "regions.py"]
         parts.append(version("pillow"))  # cuts the regions out
