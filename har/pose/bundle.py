@@ -14,15 +14,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from har.errors import BundleError
@@ -43,6 +43,7 @@ SIZE_LIMITS = {_MANIFEST: _MIB, _WEIGHTS: 512 * _MIB, _ONNX: 512 * _MIB}
 _AGAIN = "Make or copy the bundle again."
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+Settings = TypeVar("Settings")
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -91,6 +92,22 @@ class PoseBundle:
     arrays: Arrays
     onnx: bytes | None
     detector: PoseBundle | None
+
+    def settings_as(self, wanted: type[Settings]) -> Settings:
+        """Give the settings as a frozen dataclass: exactly its fields, each of its type.
+
+        Raises:
+            BundleError: a field is missing, not known or of another type, or its value is refused (ValueError).
+        """
+        names = {field.name for field in fields(wanted)}  # type: ignore[arg-type]
+        for name in sorted(names ^ set(self.settings)):
+            _refuse(self.folder, _MANIFEST, f"setting {name!r} is {'missing' if name in names else 'not known'}")
+        try:
+            return TypeAdapter(wanted).validate_json(json.dumps(dict(self.settings)), strict=True)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in detail["loc"])
+            _refuse(self.folder, _MANIFEST, f"settings: {where}: {detail['msg']}".replace(": :", ":"))
 
     def fill(self, network: nn.Module) -> None:
         """Put the weights into a network built from `settings`, and set it to evaluation mode.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import safetensors.torch
@@ -118,6 +120,40 @@ def test_a_model_for_crops_is_not_saved_without_a_detector_nor_another_with_one(
         saved(tmp_path / "b", kind="maskrcnn", detector=detector)
     with pytest.raises(BundleError, match="'maskrcnn' cannot be the detector"):
         saved(tmp_path / "c", kind="deeppose", detector=saved(tmp_path / "d"))
+
+
+@dataclass(frozen=True)
+class Shape:
+    channels: int
+    size_px: int
+    rate: float
+    name: Literal["a", "b"] = "a"
+
+    def __post_init__(self) -> None:
+        if self.channels > 4:
+            raise ValueError("more than 4 channels")
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({}, "setting 'name' is missing"),
+    ({"name": "c"}, "settings: name: "),
+    ({"name": "b", "channels": 4.0}, "settings: channels: "),
+    ({"name": "b", "channels": 5}, "more than 4 channels"),
+    ({"name": "b", "depth": 5}, "setting 'depth' is not known"),
+])  # fmt: skip
+def test_settings_must_be_exactly_those_of_the_network(folder: Path, change: dict[str, object], said: str) -> None:
+    rewrite(folder, lambda manifest: manifest["settings"].update(change))  # type: ignore[attr-defined]
+
+    with pytest.raises(BundleError) as caught:
+        load_pose_bundle(folder).settings_as(Shape)
+
+    assert said in str(caught.value)
+
+
+def test_settings_come_back_as_the_dataclass_they_are_of(folder: Path) -> None:
+    rewrite(folder, lambda manifest: manifest["settings"].update(name="b"))  # type: ignore[attr-defined]
+
+    assert load_pose_bundle(folder).settings_as(Shape) == Shape(4, 64, 0.1, "b")
 
 
 # -- damage ----------------------------------------------------------------------------------------------------------
