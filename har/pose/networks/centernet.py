@@ -55,15 +55,15 @@ class CenterNet(nn.Module):
         super().__init__()
         self.settings = settings or CenterNetSettings()
         wide = self.settings.channels
-        widths = (wide, 2 * wide, 4 * wide, 5 * wide)
+        widths = (wide, wide * 3 // 2, 3 * wide, 5 * wide)
         self.stem = nn.Sequential(_conv(3, wide // 2, 5, stride=2), _conv(wide // 2, wide, 3, stride=2), Block(wide))
         self.downs = nn.ModuleList(
             nn.Sequential(_conv(a, b, 3, stride=2), Block(b), Block(b))
             for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.sides = nn.ModuleList(nn.Conv2d(each, 2 * wide, 1) for each in widths)
-        self.ups = nn.ModuleList(_conv(2 * wide, 2 * wide, 3) for _ in widths[:-1])
-        self.head = nn.Sequential(_conv(2 * wide, 2 * wide, 3), nn.Conv2d(2 * wide, 5, 1))
+        self.sides = nn.ModuleList(nn.Conv2d(each, wide, 1) for each in widths)
+        self.ups = nn.ModuleList(_conv(wide, wide, 3) for _ in widths[:-1])
+        self.head = nn.Sequential(_conv(wide, 2 * wide, 3), nn.Conv2d(2 * wide, 5, 1))
         last = self.head[-1]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.zeros_(last.bias)
@@ -75,11 +75,11 @@ class CenterNet(nn.Module):
         """Give the maps."""
         levels = [self.stem(pictures - 0.5)]  # (N, C, H/4, W/4)
         for down in self.downs:
-            levels.append(down(levels[-1]))  # (N, 2C, H/8, W/8), (N, 4C, H/16, W/16), (N, 5C, H/32, W/32)
-        x = self.sides[-1](levels[-1])  # (N, 2C, H/32, W/32)
+            levels.append(down(levels[-1]))  # (N, 1.5C, H/8, W/8), (N, 3C, H/16, W/16), (N, 5C, H/32, W/32)
+        x = self.sides[-1](levels[-1])  # (N, C, H/32, W/32)
         for level, side, up in zip(levels[-2::-1], list(self.sides)[-2::-1], self.ups, strict=True):
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest") + side(level)  # (N, 2C, 2h, 2w)
-            x = up(x)  # (N, 2C, 2h, 2w)
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest") + side(level)  # (N, C, 2h, 2w)
+            x = up(x)  # (N, C, 2h, 2w)
         return self.head(x)  # type: ignore[no-any-return]  # (N, 5, H/4, W/4)
 
 
