@@ -261,6 +261,10 @@ class _Reader:
         often, count = Counter(picture.id for picture in pictures).most_common(1)[0] if pictures else (0, 0)
         if count > 1:
             self._refuse(f"image {often}", "its id is used twice")
+        for picture in pictures:
+            sizes = [person.mask["size"] for person in picture.people if isinstance(person.mask, Mapping)]
+            if any(size != [picture.height_px, picture.width_px] for size in sizes):
+                self._refuse(f"image {picture.id}", "a segmentation of somebody in it has another size than the image")
         if strange := sorted(set(people) - {picture.id for picture in pictures}):
             self._refuse(f"image {strange[0]}", f"{len(people[strange[0]])} annotations, but it is not in 'images'")
         missing = [picture.file for picture in pictures if not _is_file(picture.file)]
