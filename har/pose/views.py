@@ -109,9 +109,7 @@ class View:
         axes, corner = way[:, :2], way[:, 2]
         # PIL takes middles of pixels to middles of pixels by itself, given corners to corners.
         values = (*axes[0], corner[0], *axes[1], corner[1])
-        shown = image.transform(
-            (self.width, self.height), Image.Transform.AFFINE, values, Image.Resampling.BILINEAR
-        )
+        shown = image.transform((self.width, self.height), Image.Transform.AFFINE, values, Image.Resampling.BILINEAR)
         return np.asarray(shown)
 
     def to_picture(self, points: FloatArray) -> FloatArray:

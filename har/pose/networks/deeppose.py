@@ -10,11 +10,15 @@ those that the stage before it left.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from har.records import FloatArray
 
 N_JOINTS = 17
 _CELLS = 8  # of a square's side
@@ -136,7 +140,30 @@ def _cut(features: Tensor, places: Tensor, look: float) -> Tensor:
     return squares.transpose(1, 2).reshape(-1, n_joints, features.shape[1], _CELLS, _CELLS)  # (N, V, C, 8, 8)
 
 
-def deeppose_loss(rows: Tensor, others: Tensor | None, joints: Tensor, seen: Tensor, weights: Tensor) -> dict[str, Tensor]:
+def unmirror(rows: FloatArray, mirror_order: Sequence[int]) -> FloatArray:
+    """Turn the answer to a mirrored crop, (N, stages + 1, V, 3), into one to the crop itself, for the flip test."""
+    turned: FloatArray = rows[:, :, list(mirror_order)] * np.array([-1, 1, 1], dtype=np.float32)
+    turned[..., 0] += 1
+    return turned
+
+
+def read_joints(answer: FloatArray, settings: DeepPoseSettings) -> tuple[FloatArray, FloatArray]:
+    """Read joints off the last stage's answer.
+
+    Args:
+        answer: (N, stages + 1, V, 3), as the network gives it.
+        settings: the network's.
+
+    Returns:
+        (N, V, 2) places in the crop, (0, 0) its top left corner and (1, 1) the other, and (N, V) scores in [0, 1].
+    """
+    last = answer[:, -1]  # (N, V, 3)
+    return last[..., :2], 1 / (1 + np.exp(-last[..., 2]))
+
+
+def deeppose_loss(
+    rows: Tensor, others: Tensor | None, joints: Tensor, seen: Tensor, weights: Tensor
+) -> dict[str, Tensor]:
     """Give how far all stages are off, and how wrong their scores are.
 
     Args:

@@ -11,6 +11,7 @@ the logarithm of the smoothed map at its highest pixel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,7 +61,9 @@ class Hourglass(nn.Module):
             _conv(3, wide // 2, 7, stride=2), Residual(wide // 2, wide // 2), nn.MaxPool2d(2), Residual(wide // 2, wide)
         )
         self.glasses = nn.ModuleList(_Glass(wide, self.settings.depth) for _ in range(n_stacks))
-        self.features = nn.ModuleList(nn.Sequential(Residual(wide, wide), _conv(wide, wide, 1)) for _ in range(n_stacks))
+        self.features = nn.ModuleList(
+            nn.Sequential(Residual(wide, wide), _conv(wide, wide, 1)) for _ in range(n_stacks)
+        )
         self.heads = nn.ModuleList(nn.Conv2d(wide, N_JOINTS, 1) for _ in range(n_stacks))
         self.back = nn.ModuleList(nn.Conv2d(wide, wide, 1) for _ in range(n_stacks - 1))
         self.back_maps = nn.ModuleList(nn.Conv2d(N_JOINTS, wide, 1) for _ in range(n_stacks - 1))
@@ -147,21 +150,28 @@ def hourglass_loss(maps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     return (errors * weights).sum() / weights.sum().clamp(min=1)
 
 
-def read_joints(maps: FloatArray, *, sigma: float) -> tuple[FloatArray, FloatArray]:
-    """Read joints off heat maps, between the pixels.
+def unmirror(maps: FloatArray, mirror_order: Sequence[int]) -> FloatArray:
+    """Turn the answer to a mirrored crop, (N, stacks, V, H, W), into one to the crop itself, for the flip test."""
+    turned: FloatArray = maps[:, :, list(mirror_order), :, ::-1]
+    return turned
+
+
+def read_joints(answer: FloatArray, settings: HourglassSettings) -> tuple[FloatArray, FloatArray]:
+    """Read joints off the last stack's heat maps, between the pixels.
 
     Args:
-        maps: (N, V, H, W).
-        sigma: width of the targets it was taught with, pixels of the map.
+        answer: (N, stacks, V, H, W), as the network gives it.
+        settings: the network's.
 
     Returns:
         (N, V, 2) places in the crop as in `heat_targets`, and (N, V) scores in [0, 1]: how high the map is there.
     """
+    maps = answer[:, -1]
     n, n_joints, height, width = maps.shape
     top = maps.reshape(n, n_joints, -1).argmax(axis=-1)  # (N, V)
     score = np.clip(np.take_along_axis(maps.reshape(n, n_joints, -1), top[..., None], -1)[..., 0], 0, 1)
     y, x = np.divmod(top, width)
-    smooth = gaussian_filter(maps, sigma=(0, 0, sigma / 2, sigma / 2), mode="nearest", truncate=2.0)
+    smooth = gaussian_filter(maps, sigma=(0, 0, settings.sigma / 2, settings.sigma / 2), mode="nearest", truncate=2.0)
     logs = np.log(np.maximum(smooth, _SMALLEST))
     rows, columns = np.clip(y, 1, height - 2), np.clip(x, 1, width - 2)  # (N, V)
     near = [[_at(logs, rows + dy, columns + dx) for dx in (-1, 0, 1)] for dy in (-1, 0, 1)]

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from graphs.layouts import COCO17
 from har.pose.coco import Person, Picture, load_image
+from har.pose.networks import deeppose, hourglass
 from har.pose.networks.deeppose import DeepPose, deeppose_loss
-from har.pose.networks.hourglass import Hourglass, heat_targets, hourglass_loss, read_joints
+from har.pose.networks.hourglass import Hourglass, heat_targets, hourglass_loss
 from har.pose.views import View
-from har.records import FloatArray, ImageArray
+from har.records import FloatArray, ImageArray, Pose
 from har.training.pose.augment import Chances, change_colours, draw_crop
 from har.training.pose.judging import pdj
 
@@ -93,25 +94,23 @@ class CropLesson:
         return crop_losses(network, batch, device)
 
     def judge(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Give PDJ at 0.2 of the joints seen, and of all that are annotated, on crops of the annotated boxes."""
+        """Give PDJ at 0.2 of all joints annotated, and of those seen, on crops of the annotated boxes."""
         if not self.check:
             return {}
-        found, true, visibility = [], [], []
-        for first in range(0, len(self.check), _CHECK_BATCH):
-            samples = self.check[first : first + _CHECK_BATCH]
-            views = [View.round_box(each.person.box, self.network.settings.size_px) for each in samples]
-            crops = [
-                view.cut(Image.fromarray(load_image(each.picture))) for view, each in zip(views, samples, strict=True)
-            ]
-            joints, _ = answer(network, as_crops(crops).to(device))
-            found.extend(
-                view.to_picture(each * np.float32(view.width)) for view, each in zip(views, joints, strict=True)
-            )
-            true.extend(each.person.xy for each in samples)
-            visibility.extend(each.person.visibility for each in samples)
-        known, places, wanted = np.array(visibility) > 0, np.array(found), np.array(true)
-        figures = {"pdj": pdj(places, wanted, known), "pdj_seen": pdj(places, wanted, np.array(visibility) == 2)}
-        return {name: value for name, value in figures.items() if np.isfinite(value)}
+        return pdj([each.person for each in self.check], look_at(network, self.check, device))
+
+
+def look_at(network: nn.Module, samples: Sequence[Sample], device: torch.device) -> list[Pose]:
+    """Give everybody's pose in pixels of their picture, as a network sees the crop of their annotated box."""
+    poses = []
+    for first in range(0, len(samples), _CHECK_BATCH):
+        part = samples[first : first + _CHECK_BATCH]
+        views = [View.round_box(each.person.box, network.settings.size_px) for each in part]
+        crops = [view.cut(Image.fromarray(load_image(each.picture))) for view, each in zip(views, part, strict=True)]
+        joints, scores = answer(network, as_crops(crops).to(device))
+        for view, places, score in zip(views, joints, scores, strict=True):
+            poses.append(Pose(view.to_picture(places * np.float32(view.width)), score))
+    return poses
 
 
 def place_joints(view: View, person: Person) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -138,9 +137,7 @@ def as_crops(crops: Sequence[ImageArray]) -> Tensor:
 
 def crop_losses(network: nn.Module, batch: CropBatch, device: torch.device) -> dict[str, Tensor]:
     """Give the losses of a crop model by name."""
-    crops, joints, seen, weights = (
-        each.to(device) for each in (batch.crops, batch.joints, batch.seen, batch.weights)
-    )
+    crops, joints, seen, weights = (each.to(device) for each in (batch.crops, batch.joints, batch.seen, batch.weights))
     if isinstance(network, Hourglass):
         maps = network(crops).float()  # (N, stacks, V, H, W)
         targets = heat_targets(joints, network.settings) * (seen > 0)[..., None, None]
@@ -154,8 +151,8 @@ def crop_losses(network: nn.Module, batch: CropBatch, device: torch.device) -> d
 @torch.inference_mode()
 def answer(network: nn.Module, crops: Tensor) -> tuple[FloatArray, FloatArray]:
     """Give a crop model's joints (N, V, 2) in shares of the crop, and their scores (N, V)."""
-    found = network(crops)
+    found = network(crops).float().cpu().numpy()
     if isinstance(network, Hourglass):
-        return read_joints(found[:, -1].float().cpu().numpy(), sigma=network.settings.sigma)
-    last = found[:, -1].float().cpu()
-    return last[..., :2].numpy(), torch.sigmoid(last[..., 2]).numpy()
+        return hourglass.read_joints(found, network.settings)
+    assert isinstance(network, DeepPose)
+    return deeppose.read_joints(found, network.settings)

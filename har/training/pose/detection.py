@@ -68,9 +68,7 @@ class DetectorLesson:
             views = [
                 View.of_whole(each.width_px, each.height_px, settings.width_px, settings.height_px) for each in pictures
             ]
-            shown = [
-                view.cut(Image.fromarray(load_image(each))) for view, each in zip(views, pictures, strict=True)
-            ]
+            shown = [view.cut(Image.fromarray(load_image(each))) for view, each in zip(views, pictures, strict=True)]
             maps = network(as_crops(shown).to(device)).float().cpu().numpy()
             for view, boxes in zip(views, read_boxes(maps, threshold=_LOWEST_SCORE, most=settings.most), strict=True):
                 found.append(np.column_stack([view.boxes_to_picture(boxes[:, :4]), boxes[:, 4]]))

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import numpy.typing as npt
 
-from graphs.layouts import COCO17
-from har.records import FloatArray
+from har.pose.coco import Person
+from har.pose.metrics import share_within, torso_errors
+from har.records import FloatArray, Pose
 
-_SHOULDER, _HIP = COCO17.joints.index("left_shoulder"), COCO17.joints.index("right_hip")
+SEEN = 2  # COCO's visibility
 
 
-def pdj(found: FloatArray, true: FloatArray, counted: npt.NDArray[np.bool_], *, at: float = 0.2) -> float:
-    """Give the share of joints that were found within a share of the trunk's diameter (Toshev and Szegedy 2014).
-
-    Args:
-        found: (N, V, 2).
-        true: (N, V, 2), in the same unit.
-        counted: (N, V): joints to count; people of whom the left shoulder or the right hip is none of them are left
-            out.
-        at: of the distance between these two.
+def pdj(people: Sequence[Person], poses: Sequence[Pose], *, at: float = 0.2) -> dict[str, float]:
+    """Give the share of joints found within a share of the torso's diameter (Toshev and Szegedy 2014).
 
     Returns:
-        NaN where nobody counts.
+        "pdj" of all annotated joints and "pdj_seen" of those that are seen; what nobody has is left out.
     """
-    whole = counted[:, _SHOULDER] & counted[:, _HIP]  # (N,)
-    trunk = np.linalg.norm(true[:, _SHOULDER] - true[:, _HIP], axis=-1)  # (N,)
-    is_near = np.linalg.norm(found - true, axis=-1) <= at * trunk[:, None]  # (N, V)
-    hits = is_near[counted & whole[:, None]]
-    return float(hits.mean()) if len(hits) else float("nan")
+    errors = np.array([torso_errors(person, pose) for person, pose in zip(people, poses, strict=True)])  # (N, V)
+    is_seen = np.array([person.visibility for person in people]) == SEEN  # (N, V)
+    shares = {"pdj": share_within(errors, at), "pdj_seen": share_within(errors[is_seen], at)}
+    return {name: share for name, share in shares.items() if share is not None}
 
 
 def box_ap(found: list[FloatArray], true: list[FloatArray], *, iou: float = 0.5) -> float:

@@ -29,9 +29,7 @@ def show_progress(console: Console | None = None) -> Iterator[Callable[[Progress
 
         def tell(progress: Progress) -> None:
             where = f"pass {progress.epoch}/{progress.n_epochs}"
-            bar.update(
-                task, total=progress.n_steps, completed=progress.step, where=where, facts=_facts(progress)
-            )
+            bar.update(task, total=progress.n_steps, completed=progress.step, where=where, facts=_facts(progress))
 
         yield tell
 
