@@ -92,20 +92,20 @@ def life(
     print_line(f"wrote {n_written} recordings to {out}; replay them with: har replay {out} --model BUNDLE")
 
 
-@app.command("scenes", epilog="Example: har synth scenes --out runs/scenes --n 100")
-def scenes(
+@app.command("falls", epilog="Example: har synth falls --out runs/falls --n 100")
+def falls(
     out: Out,
-    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many scenes.")] = 100,
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many recordings.")] = 100,
     seed: Seed = 0,
 ) -> None:
-    """Write scenes of 20 to 40 s with one fall each, every kind in turn: what missed falls are counted on."""
+    """Write recordings of 20 to 40 s with one fall each, every kind in turn: what missed falls are counted on."""
     from har.synth.life import simulate_fall_scenes
     from har.synth.record_files import write_recordings
 
-    with _bar("simulating scenes", total=n) as advance:
+    with _bar("simulating falls", total=n) as advance:
         recordings = simulate_fall_scenes(n, seed=seed)
-        write_recordings(out, recordings, source=f"har synth scenes, seed {seed}", progress=lambda _: advance(1))
-    print_line(f"wrote {n} scenes to {out}; replay them with: har replay {out} --model BUNDLE --truth {out}/truth.csv")
+        write_recordings(out, recordings, source=f"har synth falls, seed {seed}", progress=lambda _: advance(1))
+    print_line(f"wrote {n} recordings to {out}; replay them with: har replay {out} --model BUNDLE --truth {out}/truth.csv")
 
 
 @app.command("video", epilog="Example: har synth video --out sample_clips")
