@@ -211,7 +211,7 @@ def train(
         typer.Option(
             metavar="DIR",
             help="Long recordings that only tell where people fall, for the danger model; repeatable. "
-            "Such as `har synth life` and `har synth scenes` write.",
+            "Such as `har synth life` and `har synth falls` write.",
         ),
     ] = None,
     recipe: Annotated[
