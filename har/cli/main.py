@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from har import __version__
-from har.cli import bench, clips, config, models, synth
+from har.cli import bench, clips, config, models, pose, synth
 from har.cli.output import JsonFile, say, wants_text, write_json
 from har.cli.state import state_folder
 from har.errors import HarError, UserError
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(clips.app, name="clips")
 app.add_typer(models.app, name="models")
+app.add_typer(pose.app, name="pose")
 app.add_typer(synth.app, name="synth")
 app.add_typer(bench.app, name="bench")
 app.add_typer(config.app, name="config")
@@ -213,7 +214,7 @@ def train(
         typer.Option(
             metavar="DIR",
             help="Long recordings that only tell where people fall, for the danger model; repeatable. "
-            "Such as `har synth life` and `har synth scenes` write.",
+            "Such as `har synth life` and `har synth falls` write.",
         ),
     ] = None,
     recipe: Annotated[
