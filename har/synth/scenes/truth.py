@@ -83,8 +83,8 @@ def judge_joints(view: View, points: Array, radius_m: Array) -> tuple[FloatArray
     camera, k = view.camera, view.oversampling
     joints = points[:N_COCO]
     xy, _ = camera.project(joints)
-    inside = np.isfinite(xy).all(axis=1)
-    inside[inside] = ((xy[inside] >= 0) & (xy[inside] < (camera.width_px, camera.height_px))).all(axis=1)
+    size = np.array([camera.width_px, camera.height_px])
+    inside = np.asarray(((xy >= 0) & (xy < size)).all(axis=1))  # NaN, behind the camera, is not
     column, row = (np.where(inside[:, None], xy, 0.0) * k).astype(int).T
     surface_m = view.reach_m[row, column]
     distance_m = np.linalg.norm(joints - camera.position_m, axis=1)
