@@ -30,7 +30,7 @@ def random_colour(rng: np.random.Generator) -> Colour:
         grey = float(rng.uniform(0.04, 0.95))
         tint = rng.normal(0, 0.015, 3)
         return _as_colour(grey + tint)
-    saturation, low, high = _PASTEL if chance < 0.5 else _DULL if chance < 0.75 else _VIVID
+    saturation, low, high = _PASTEL if chance < 0.5 else _DULL if chance < 0.84 else _VIVID
     hue = np.abs((rng.random() * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
     bright = rng.uniform(low, high)
     mixed = 1 - min(1.0, saturation * rng.uniform(0.6, 1.4)) * (1 - np.clip(hue, 0, 1))

@@ -139,7 +139,7 @@ def _floor(rng: np.random.Generator) -> Paint:
     if kind == 2:
         return gridded(dull, near(rng, dull, spread=0.1), period_m=float(rng.uniform(0.2, 0.6)))
     if kind == 3:
-        carpet = random_colour(rng)
+        carpet = near(rng, dull, spread=0.12)
         return blotched(carpet, near(rng, carpet, spread=0.08), size_m=float(rng.uniform(0.03, 0.3)), seed=1.7)
     return blotched(dull, near(rng, dull, spread=0.03), size_m=float(rng.uniform(0.05, 0.6)), seed=4.1)
 

@@ -77,6 +77,7 @@ class Room:
         view: what the camera sees.
         lit: the light on all of that.
         shadows: what the lamp sees.
+        mean: of the light that reaches the camera.
     """
 
     place: Place
@@ -85,6 +86,7 @@ class Room:
     view: View
     lit: Lit
     shadows: View
+    mean: float
 
 
 def make_room(number: int, *, seed: int, width_px: int, height_px: int) -> Room:
@@ -99,8 +101,9 @@ def make_room(number: int, *, seed: int, width_px: int, height_px: int) -> Room:
         shadows.draw_box(box, _WHITE)
     if place.limbs:
         shadows.draw_limbs([limb for limb, _ in place.limbs], [_WHITE] * len(place.limbs), owner=0)
-    everywhere = np.ones(view.owner.shape, dtype=bool)
-    return Room(place, light, random_sensor(rng, kind=light.kind), view, light_up(view, light, everywhere), shadows)
+    lit = light_up(view, light, np.ones(view.owner.shape, dtype=bool))
+    mean = float(lit.colour(shadows).mean())
+    return Room(place, light, random_sensor(rng, kind=light.kind), view, lit, shadows, mean)
 
 
 def photograph(room: Room, number: int, *, seed: int) -> Shot:
@@ -108,7 +111,7 @@ def photograph(room: Room, number: int, *, seed: int) -> Shot:
     rng = np.random.default_rng([seed, SHOT_SPACE, number])
     figures = populate(rng, room.place)
     view, figures = _draw_people(room, figures)
-    image = expose(_shrink(_light(room, view, figures), OVERSAMPLING), room.sensor, rng)
+    image = expose(_shrink(_light(room, view, figures), OVERSAMPLING), room.sensor, rng, mean=room.mean)
     return Shot(image, tuple(annotate(view, figures)), depth_mm(view), room.sensor.quality)
 
 
