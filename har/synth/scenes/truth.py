@@ -17,8 +17,8 @@ from har.synth.scenes.view import View
 from har.synth.shapes import BoolArray
 
 OUTSIDE, HIDDEN, SEEN = 0, 1, 2
-_COVER = 1.35  # of the flesh about a joint: a surface that is nearer to the camera than this hides it
-_COVER_M = 0.035  # clothes and the unevenness of limbs
+_COVER = 1.5  # of the flesh about a joint: a surface that is nearer to the camera than this hides it
+_COVER_M = 0.045  # clothes and the unevenness of limbs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
