@@ -130,7 +130,7 @@ def scenes(
 ) -> None:
     """Write pictures of furnished rooms with up to four people, and exact COCO annotations: what estimators learn from.
 
-    The same seed gives the same files whatever --jobs is; the first pictures of a larger set are those of a smaller one.
+    The same seed gives the same files whatever --jobs is; a larger set begins with the pictures of a smaller one.
     """
     from har.synth.scenes.preview import draw_preview
     from har.synth.scenes.write import Plan, write_scenes

@@ -12,7 +12,7 @@ from har.synth.body import Array
 from har.synth.camera import NEAR_M, Camera, look_at
 from har.synth.scenes.view import View, open_view
 
-_MAP_PX = 192
+_MAP_PX = 224
 _SOFT_PX = 0.8  # how far apart the rays of one pixel look for the lamp: a soft edge once they are averaged
 _CLEAR_M = 0.06  # nearer to what keeps the light off counts as lit: folds and joints of the same limb
 KINDS = {"day": 0.5, "lamp": 0.25, "dim": 0.13, "infra-red": 0.12}

@@ -7,8 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from har.records import FloatArray
-from har.synth.scenes.view import Paint
+from har.synth.scenes.view import Floats, Paint
 
 Colour: TypeAlias = tuple[float, float, float]
 
@@ -31,7 +30,7 @@ def random_colour(rng: np.random.Generator) -> Colour:
         grey = float(rng.uniform(0.04, 0.95))
         tint = rng.normal(0, 0.015, 3)
         return _as_colour(grey + tint)
-    saturation, low, high = _PASTEL if chance < 0.5 else _DULL if chance < 0.75 else _VIVID
+    saturation, low, high = _PASTEL if chance < 0.5 else _DULL if chance < 0.84 else _VIVID
     hue = np.abs((rng.random() * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
     bright = rng.uniform(low, high)
     mixed = 1 - min(1.0, saturation * rng.uniform(0.6, 1.4)) * (1 - np.clip(hue, 0, 1))
@@ -51,7 +50,12 @@ def near(rng: np.random.Generator, colour: Colour, *, spread: float = 0.04) -> C
     return _as_colour(np.array(colour) + rng.normal(0, spread, 3))
 
 
-def _as_colour(values: FloatArray) -> Colour:
+def shade(rng: np.random.Generator, colour: Colour) -> Colour:
+    """Draw the same colour a little lighter or darker."""
+    return _as_colour(np.array(colour) * rng.uniform(0.8, 1.2))
+
+
+def _as_colour(values: Floats) -> Colour:
     red, green, blue = (float(value) for value in np.clip(values, 0.02, 0.98))
     return red, green, blue
 
@@ -68,7 +72,7 @@ def plain(colour: Colour) -> Paint:
 def folded(paint: Paint, *, depth: float = 0.09) -> Paint:
     """Cloth: another paint with soft folds."""
 
-    def with_folds(spot: FloatArray) -> FloatArray:
+    def with_folds(spot: Floats) -> Floats:
         wave = np.sin(spot[:, 2] * 38 + 2.2 * np.sin(spot[:, 1] * 27 + spot[:, 0] * 17))
         return np.asarray(paint(spot) * (1 + depth * wave)[:, None])
 
@@ -90,7 +94,7 @@ def checked(one: Colour, two: Colour, *, period_m: float, axes: tuple[int, int] 
 def dotted(one: Colour, two: Colour, *, period_m: float, axes: tuple[int, int] = (1, 2)) -> Paint:
     """Dots of the first colour on the second."""
 
-    def in_dot(spot: FloatArray) -> FloatArray:
+    def in_dot(spot: Floats) -> Floats:
         offset = np.mod(spot[:, list(axes)] / period_m, 1.0) - 0.5
         return np.asarray((offset**2).sum(axis=1) < 0.07)
 
@@ -101,7 +105,7 @@ def blotched(one: Colour, two: Colour, *, size_m: float, seed: float) -> Paint:
     """Soft blotches between two colours: flowers, carpets, posters."""
     first, second = np.array(one, dtype=np.float32), np.array(two, dtype=np.float32)
 
-    def mixed(spot: FloatArray) -> FloatArray:
+    def mixed(spot: Floats) -> Floats:
         x, y, z = (spot[:, axis] / size_m for axis in range(3))
         wave = np.sin(2.1 * x + seed) + np.sin(2.7 * y + 2 * seed + np.sin(1.3 * z)) + np.sin(2.3 * z + 3 * seed + x)
         share = np.clip(0.5 + 0.8 * wave, 0, 1)[:, None]
@@ -119,7 +123,7 @@ def planked(colour: Colour, *, width_m: float, axis: int) -> Paint:
     """Wooden planks along an axis of the floor, each a little different."""
     wood = np.array(colour, dtype=np.float32)
 
-    def planks(spot: FloatArray) -> FloatArray:
+    def planks(spot: Floats) -> Floats:
         along, across = spot[:, axis], spot[:, 1 - axis] / width_m
         row = np.floor(across)
         shifted = (along + 0.7 * np.mod(row * 0.618, 1.0)) / 1.3
@@ -130,7 +134,7 @@ def planked(colour: Colour, *, width_m: float, axis: int) -> Paint:
     return planks
 
 
-def _two(one: Colour, two: Colour, is_one: Callable[[FloatArray], FloatArray]) -> Paint:
+def _two(one: Colour, two: Colour, is_one: Callable[[Floats], Floats]) -> Paint:
     first, second = np.array(one, dtype=np.float32), np.array(two, dtype=np.float32)
     return lambda spot: np.where(is_one(spot)[:, None], first, second)
 

@@ -13,14 +13,17 @@ from har.synth.body import TRUNK, A, Array, Body, P, lowest_m, place_points, ran
 from har.synth.contact import keep_limbs_above
 from har.synth.gait import walk_angles
 from har.synth.motion import Style, Support, random_style
+from har.synth.scenes.things import NOTHING, WHEELCHAIR_SEAT_M, Things
 from har.synth.scenes.wardrobe import Outfit, random_outfit
 from har.synth.shapes import Box
 
 POSTURES = {
-    "stand": 0.22, "walk": 0.16, "bend": 0.10, "squat": 0.03, "kneel": 0.06, "sit": 0.18, "sit on floor": 0.04,
-    "lie in bed": 0.06, "half off": 0.03, "lie": 0.12,
+    "stand": 0.20, "walk": 0.14, "walking frame": 0.04, "bend": 0.09, "squat": 0.03, "kneel": 0.06, "sit": 0.17,
+    "wheelchair": 0.04, "sit on floor": 0.04, "lie in bed": 0.05, "half off": 0.03, "lie": 0.11,
 }  # fmt: skip
 """Share of people who do it. "lie" is on the floor: on the back, the belly, a side, curled up."""
+SEATS_FOR = {"sit": ("chair", "sofa", "bed"), "lie in bed": ("bed", "sofa"), "half off": ("bed", "sofa")}
+"""Furniture that a posture needs."""
 N_SHARES = (0.04, 0.34, 0.32, 0.20, 0.10)
 """Of pictures with nobody, one, two, three, four people."""
 _STANDING_HANDS = ("in front", "folded", "on hips", "behind", "drink", "phone", "reach out", "reach up", "both up",
@@ -46,12 +49,14 @@ class Figure:
         body: proportions.
         outfit: looks.
         posture: a key of `POSTURES`.
+        things: what they use and are covered by.
     """
 
     points: Array
     body: Body
     outfit: Outfit
     posture: str
+    things: Things = NOTHING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +80,7 @@ def pose(rng: np.random.Generator, body: Body, style: Style, posture: str, *, se
         body: whose.
         style: how they stand and walk.
         posture: a key of `POSTURES`.
-        seat_m: height of what carries the trunk; None for the floor.
+        seat_m: height of what carries the trunk; None for the floor, or for a wheelchair.
 
     Returns:
         (P, 3) metres, the pelvis over the origin; facing along x with a seat.
@@ -83,6 +88,8 @@ def pose(rng: np.random.Generator, body: Body, style: Style, posture: str, *, se
     ease = postures.upright(rng, stoop_deg=style.stoop_deg)
     if seat_m is None:
         ease[A["yaw"]] = rng.uniform(-np.pi, np.pi)
+    if posture == "wheelchair":
+        seat_m = WHEELCHAIR_SEAT_M
     angles = _angles(rng, body, style, ease, posture)
     for name, spread in (("head_twist", 25.0), ("head_flex", 10.0), ("spine_twist", 7.0), ("spine_side", 4.0)):
         angles[A[name]] += np.deg2rad(rng.normal(0, spread))
@@ -112,8 +119,10 @@ def _angles(rng: np.random.Generator, body: Body, style: Style, ease: Array, pos
         return postures.squatting(rng, ease)
     if posture == "kneel":
         return _kneeling(rng, ease)
-    if posture == "sit":
-        sitting = postures.seated(rng, ease, low=bool(rng.random() < 0.4))
+    if posture == "walking frame":
+        return postures.set_angles(ease, {"arm_flex": 38 + style.stoop_deg, "elbow": 35, "arm_abd": 6})
+    if posture in ("sit", "wheelchair"):
+        sitting = postures.seated(rng, ease, low=posture == "sit" and bool(rng.random() < 0.4))
         name = str(rng.choice(_SITTING_HANDS))
         return postures.with_hands(rng, sitting, name) if rng.random() < 0.6 else sitting
     if posture == "sit on floor":

@@ -139,7 +139,7 @@ def _floor(rng: np.random.Generator) -> Paint:
     if kind == 2:
         return gridded(dull, near(rng, dull, spread=0.1), period_m=float(rng.uniform(0.2, 0.6)))
     if kind == 3:
-        carpet = random_colour(rng)
+        carpet = near(rng, dull, spread=0.12)
         return blotched(carpet, near(rng, carpet, spread=0.08), size_m=float(rng.uniform(0.03, 0.3)), seed=1.7)
     return blotched(dull, near(rng, dull, spread=0.03), size_m=float(rng.uniform(0.05, 0.6)), seed=4.1)
 
@@ -249,9 +249,8 @@ def _balls(rng: np.random.Generator, half_m: Array) -> list[tuple[Limb, Paint]]:
     for _ in range(int(rng.integers(0, 4))):
         colour = between(rng, SKINS) if rng.random() < 0.3 else random_colour(rng)
         x_m, y_m = rng.uniform(-1, 1, 2) * (half_m - 0.25)
-        low = float(rng.choice((0.0, 0.0, 0.5, 1.1)))
         radius, length = float(rng.uniform(0.05, 0.2)), float(rng.uniform(0.02, 0.6))
-        start = np.array([x_m, y_m, low + radius])
+        start = np.array([x_m, y_m, radius])
         tilt = rng.normal(0, 0.5, 3) + np.array([0, 0, 1.0])
         end = start + length * tilt / np.linalg.norm(tilt)
         limb = Limb(start, end, radius, radius * float(rng.uniform(0.3, 1.1)), "thing", np.eye(3))

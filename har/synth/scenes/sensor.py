@@ -17,7 +17,7 @@ class Sensor:
     """How one camera takes a picture.
 
     Attributes:
-        gain: factor of the light.
+        level: mean of the picture of the empty room, to which the camera sets its gain.
         balance: (3,) factor of each colour.
         grey: whether the picture has no colours.
         gamma: of the tone curve.
@@ -29,7 +29,7 @@ class Sensor:
         quality: of the JPEG file, 1 to 95.
     """
 
-    gain: float
+    level: float
     balance: FloatArray
     grey: bool
     gamma: float
@@ -44,9 +44,8 @@ class Sensor:
 def random_sensor(rng: np.random.Generator, *, kind: str) -> Sensor:
     """Draw a camera for a kind of light, see `light.KINDS`."""
     dark = kind in ("dim", "infra-red")
-    gain = float(rng.uniform(0.8, 1.25) * (rng.uniform(1.2, 4.0) if kind == "dim" else 1.0))
     return Sensor(
-        gain=gain,
+        level=float(rng.uniform(0.10, 0.35) if dark else rng.uniform(0.25, 0.62)),
         balance=rng.normal(1.0, 0.06, 3).astype(np.float32),
         grey=bool(kind == "infra-red" or rng.random() < 0.05),
         gamma=float(rng.uniform(0.75, 1.25)),
@@ -59,18 +58,19 @@ def random_sensor(rng: np.random.Generator, *, kind: str) -> Sensor:
     )
 
 
-def expose(light: FloatArray, sensor: Sensor, rng: np.random.Generator) -> ImageArray:
+def expose(light: FloatArray, sensor: Sensor, rng: np.random.Generator, *, mean: float) -> ImageArray:
     """Take a picture.
 
     Args:
-        light: (H, W, 3) RGB, about 0 to 1.
+        light: (H, W, 3) RGB, 0 for black, without a limit above.
         sensor: of the camera.
+        mean: of the light of the empty room, which sets the gain.
         rng: source of the noise.
 
     Returns:
         (H, W, 3) uint8.
     """
-    picture = light * (np.float32(sensor.gain) * sensor.balance)
+    picture = light * (np.float32(sensor.level / max(mean, 1e-3)) * sensor.balance)
     if sensor.blur_px > 0:
         picture = gaussian_filter(picture, (sensor.blur_px, sensor.blur_px, 0), truncate=2.5)
     if sensor.smear_px > 0:

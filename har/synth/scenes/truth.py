@@ -17,8 +17,8 @@ from har.synth.scenes.view import View
 from har.synth.shapes import BoolArray
 
 OUTSIDE, HIDDEN, SEEN = 0, 1, 2
-_COVER = 1.35  # of the flesh about a joint: a surface that is nearer to the camera than this hides it
-_COVER_M = 0.035  # clothes and the unevenness of limbs
+_COVER = 1.5  # of the flesh about a joint: a surface that is nearer to the camera than this hides it
+_COVER_M = 0.045  # clothes and the unevenness of limbs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,8 +83,8 @@ def judge_joints(view: View, points: Array, radius_m: Array) -> tuple[FloatArray
     camera, k = view.camera, view.oversampling
     joints = points[:N_COCO]
     xy, _ = camera.project(joints)
-    inside = np.isfinite(xy).all(axis=1)
-    inside[inside] = ((xy[inside] >= 0) & (xy[inside] < (camera.width_px, camera.height_px))).all(axis=1)
+    size = np.array([camera.width_px, camera.height_px])
+    inside = np.asarray(((xy >= 0) & (xy < size)).all(axis=1))  # NaN, behind the camera, is not
     column, row = (np.where(inside[:, None], xy, 0.0) * k).astype(int).T
     surface_m = view.reach_m[row, column]
     distance_m = np.linalg.norm(joints - camera.position_m, axis=1)

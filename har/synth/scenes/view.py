@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from har.records import FloatArray
 from har.synth.camera import Camera
-from har.synth.shapes import Box, Limb, hit_box, hit_limb
+from har.synth.shapes import BoolArray, Box, Limb, hit_box, hit_limb
 
 Window: TypeAlias = tuple[slice, slice]
-Paint: TypeAlias = Callable[[npt.NDArray[np.floating]], FloatArray]
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+Paint: TypeAlias = Callable[[Floats], Floats]
 """From (N, 3) points of a surface, in metres of the thing's own axes, to (N, 3) RGB, 0 to 1."""
 
 _SIGNS = np.stack(np.meshgrid((-1, 1), (-1, 1), (-1, 1)), axis=-1).reshape(-1, 3)
@@ -63,7 +64,9 @@ class View:
                 continue
             rays = self.rays[window].reshape(-1, 3)
             reach, normal, local = hit_limb(limb, origin_m=origin_m, rays=rays)
-            self._keep_nearer(window, reach, normal, lambda nearer, p=paint, q=local: p(q[nearer]), owner=owner)
+            nearer = self._keep_nearer(window, reach, normal, owner=owner)
+            if nearer is not None:
+                self.colour[window][nearer] = paint(local[nearer.reshape(-1)])
 
     def draw_box(self, box: Box, paint: Paint) -> None:
         """Draw a box of the room; `paint` is called with points in the box's own axes from its middle."""
@@ -74,30 +77,22 @@ class View:
         origin_m = self.camera.position_m.astype(np.float32)
         rays = self.rays[window].reshape(-1, 3)
         reach, normal = hit_box(box, origin_m=origin_m, rays=rays)
+        nearer = self._keep_nearer(window, reach, normal, owner=0)
+        if nearer is not None:
+            flat = nearer.reshape(-1)
+            spot = origin_m + reach[flat, None] * rays[flat]
+            self.colour[window][nearer] = paint((spot - box.centre_m) @ box.turn.T)
 
-        def painted(nearer: npt.NDArray[np.bool_]) -> FloatArray:
-            spot = origin_m + reach[nearer, None] * rays[nearer]
-            return paint((spot - box.centre_m) @ box.turn.T)
-
-        self._keep_nearer(window, reach, normal, painted, owner=0)
-
-    def _keep_nearer(
-        self,
-        window: Window,
-        reach: npt.NDArray[np.floating],
-        normal: npt.NDArray[np.floating],
-        painted: Callable[[npt.NDArray[np.bool_]], FloatArray],
-        *,
-        owner: int,
-    ) -> None:
-        nearer = reach < self.reach_m[window].reshape(-1)
+    def _keep_nearer(self, window: Window, reach: Floats, normal: Floats, *, owner: int) -> BoolArray | None:
+        """Keep what is nearer than all drawn so far; gives where in the window that is, None for nowhere."""
+        nearer = reach.reshape(self.reach_m[window].shape) < self.reach_m[window]
         if not nearer.any():
-            return
-        mask = nearer.reshape(self.reach_m[window].shape)
-        self.reach_m[window][mask] = reach[nearer]
-        self.normal[window][mask] = normal[nearer]
-        self.colour[window][mask] = painted(nearer)
-        self.owner[window][mask] = owner
+            return None
+        flat = nearer.reshape(-1)
+        self.reach_m[window][nearer] = reach[flat]
+        self.normal[window][nearer] = normal[flat]
+        self.owner[window][nearer] = owner
+        return nearer
 
     def _limb_windows(self, limbs: Sequence[Limb]) -> list[Window | None]:
         """Give for each limb the rows and columns of the rays that may meet it."""
@@ -108,7 +103,7 @@ class View:
         low, high = (xy_px - margin[..., None]).min(axis=1), (xy_px + margin[..., None]).max(axis=1)
         return [self._clip(np.stack(pair)) if np.isfinite(pair).all() else None for pair in zip(low, high, strict=True)]
 
-    def _clip(self, xy_px: npt.NDArray[np.floating], margin_px: float = 0.0) -> Window | None:
+    def _clip(self, xy_px: Floats, margin_px: float = 0.0) -> Window | None:
         """Give the rows and columns of rays about (N, 2) pixels; None if they are outside the picture."""
         low = np.floor((xy_px.min(axis=0) - margin_px) * self.oversampling).astype(int)
         high = np.ceil((xy_px.max(axis=0) + margin_px) * self.oversampling).astype(int)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from har.records import FloatArray
 from har.synth.body import Array, Body, P
 from har.synth.render import PAINTS, Look, make_limbs
-from har.synth.scenes.patterns import HAIRS, SKINS, Colour, between, near, plain, random_cloth, random_colour
+from har.synth.scenes.patterns import HAIRS, SKINS, Colour, between, near, plain, random_cloth, random_colour, shade
 from har.synth.scenes.view import Paint
 from har.synth.shapes import Limb
 
@@ -52,7 +51,7 @@ class Outfit:
 
 def random_outfit(rng: np.random.Generator) -> Outfit:
     """Draw how somebody looks: any skin and hair, day clothes, nightwear or a uniform."""
-    skin, hair = between(rng, SKINS), near(rng, HAIRS[rng.integers(len(HAIRS))])
+    skin, hair = between(rng, SKINS), shade(rng, HAIRS[rng.integers(len(HAIRS))])
     upper, lower = random_colour(rng), random_colour(rng)
     if rng.random() < 0.25:  # a uniform, a suit or pyjamas: all of one colour
         lower = upper
@@ -93,8 +92,8 @@ def dress(points: Array, body: Body, outfit: Outfit) -> tuple[list[Limb], list[P
     return limbs, [cloth.get(limb.paint) or _painter(limb, outfit.look) for limb in limbs]
 
 
-def _painter(limb: Limb, look: Look) -> Callable[[FloatArray], FloatArray]:
-    return lambda local: PAINTS[limb.paint](local, limb, look)
+def _painter(limb: Limb, look: Look) -> Paint:
+    return lambda local: PAINTS[limb.paint](local.astype(np.float64), limb, look)
 
 
 def _covered(limbs: list[Limb], outfit: Outfit) -> list[Limb]:
@@ -106,7 +105,7 @@ def _covered(limbs: list[Limb], outfit: Outfit) -> list[Limb]:
         arm, leg = first_arm + side * _ARM_LIMBS, first_leg + side * _LEG_LIMBS
         for index in range(arm, arm + 4):
             inside = index < arm + _SLEEVES[outfit.sleeves]
-            changed[index] = _loose(limbs[index], "top", by=1.12) if inside else limbs[index]
+            changed[index] = _loose(limbs[index], "top", by=1.07) if inside else limbs[index]
         for index in range(leg, leg + 3):
             bare = index >= leg + _TROUSERS[outfit.legs] or outfit.skirt_share > 0
             changed[index] = replace(limbs[index], paint="skin") if bare else _loose(limbs[index], "trousers", by=1.06)

@@ -29,13 +29,13 @@ from har.pose.coco import Picture
 from har.pose.networks.centernet import CenterNet, CenterNetSettings
 from har.pose.networks.deeppose import DeepPose, DeepPoseSettings
 from har.pose.networks.hourglass import Hourglass, HourglassSettings
+from har.pose.trained import make_network
 from har.training.checkpoint import forget_checkpoints, require_space
 from har.training.devices import CPU, Device
 from har.training.interrupts import heard_after_the_step
 from har.training.pose.crops import CropLesson, people_in
 from har.training.pose.detection import DetectorLesson
 from har.training.pose.export import difference, to_onnx
-from har.training.pose.lesson import Lesson
 from har.training.pose.loop import Fit, Given, Plan, Progress, fit
 from har.training.pose.pictures import digest_of, hold_out
 
@@ -79,6 +79,8 @@ def train_pose(
     *,
     out: Path,
     detector: Path | None = None,
+    test: Sequence[Picture] = (),
+    start_from: Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
     command: str = "",
@@ -93,6 +95,8 @@ def train_pose(
         pictures: to learn from; a tenth of their scenes is held out to choose the pass by.
         out: folder of the bundle; must not exist.
         detector: the bundle of the detector, for the kinds that see one person at a time.
+        test: other pictures, to judge the result by.
+        start_from: a bundle of the same kind to take the first weights from.
         epochs: passes over the data; that of `PLANS` if None.
         seed: of the first weights, of order and chance.
         command: what was typed, for the manifest.
@@ -109,31 +113,51 @@ def train_pose(
     """
     machinery = machinery or Machinery()
     refuse_existing(out)
-    check_detector(kind, detector)
+    check_kind(kind, detector)
     if machinery.threads is not None:
         torch.set_num_threads(machinery.threads)
     plan = PLANS[kind] if epochs is None else replace(PLANS[kind], epochs=epochs)
     learn, check = hold_out(pictures, seed=seed)
     torch.manual_seed(seed)
-    lesson = make_lesson(kind, learn, check)
+    lesson = make_lesson(kind, learn, check, start_from=start_from)
     machinery.say(
         f"{kind}: {len(lesson)} {lesson.unit} to learn from, {len(check)} pictures of other scenes to choose the pass "
         f"by; on {machinery.device}"
     )
-    facts = {"kind": kind, "data": digest_of(pictures), "pictures": len(pictures), "seed": seed, "command": command}
+    facts = {"kind": kind, "data": digest_of(pictures), "pictures": len(pictures), "seed": seed} | {
+        "command": command,
+        "device": str(machinery.device),
+        "test": {},
+    }
     found = run_lesson(lesson, plan, out=out, facts=facts, seed=seed, machinery=machinery)
-    return write_pose_bundle(lesson.network, found, kind=kind, out=out, detector=detector, facts=facts)
+    lesson.network.load_state_dict(found.state)
+    figures = {"test": make_lesson(kind, (), test).judge(lesson.network.eval(), machinery.device.where)} if test else {}
+    return write_pose_bundle(lesson.network, found, kind=kind, out=out, detector=detector, facts=facts | figures)
 
 
-def make_lesson(kind: str, learn: Sequence[Picture], check: Sequence[Picture]) -> Lesson:
-    """Give what a kind of estimator learns from, with a network of its own."""
-    if kind == CENTERNET:
-        return DetectorLesson(CenterNet(), learn, check)
-    network = Hourglass() if kind == HOURGLASS else DeepPose()
+def make_lesson(
+    kind: str, learn: Sequence[Picture], check: Sequence[Picture], *, start_from: Path | None = None
+) -> DetectorLesson | CropLesson:
+    """Give what a kind of estimator learns from, with a network of its own, or one that begins where another ended.
+
+    Raises:
+        ConfigError: that one is of another kind.
+        BundleError: it does not verify.
+    """
+    network: Hourglass | DeepPose | CenterNet
+    if start_from is None:
+        network = {HOURGLASS: Hourglass, DEEPPOSE: DeepPose, CENTERNET: CenterNet}[kind]()
+    else:
+        bundle = load_pose_bundle(start_from)
+        if bundle.kind != kind:
+            raise ConfigError(f"{start_from}: is a {bundle.kind}. Give --from a {kind}.")
+        network = make_network(bundle)
+    if isinstance(network, CenterNet):
+        return DetectorLesson(network, learn, check)
     return CropLesson(network, people_in(learn), people_in(check))
 
 
-def check_detector(kind: str, detector: Path | None) -> None:
+def check_kind(kind: str, detector: Path | None) -> None:
     """Find out before anything takes long whether the detector is one, and needed.
 
     Raises:
@@ -154,7 +178,13 @@ def check_detector(kind: str, detector: Path | None) -> None:
 
 
 def run_lesson(
-    lesson: Lesson, plan: Plan, *, out: Path, facts: dict[str, object], seed: int, machinery: Machinery
+    lesson: DetectorLesson | CropLesson,
+    plan: Plan,
+    *,
+    out: Path,
+    facts: dict[str, object],
+    seed: int,
+    machinery: Machinery,
 ) -> Fit:
     """Train what a lesson teaches, with a checkpoint beside the bundle that is to be.
 
@@ -197,13 +227,15 @@ def write_pose_bundle(
     if differs is not None and not differs < MOST_DIFFERENCE:
         raise TrainingError(f"the exported network differs from torch's by {differs:.1e}. Report this as a bug.")
     chosen = found.history[found.epoch - 1]
+    is_check = {name: name.startswith("validation ") for name in chosen}
     trained = {name: value for name, value in facts.items() if name != "kind"} | {
         "epoch": found.epoch,
         "epochs": len(found.history),
         "wall_min": found.wall_s / 60,
         "cpu_min": found.cpu_s / 60,
         "onnx_difference": differs,
-        "figures": {name: value for name, value in chosen.items() if name != "epoch"},
+        "losses": {name: value for name, value in chosen.items() if not is_check[name] and name != "epoch"},
+        "validation": {name.removeprefix("validation "): value for name, value in chosen.items() if is_check[name]},
     }
     bundle = save_pose_bundle(
         out,
