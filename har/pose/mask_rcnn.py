@@ -79,13 +79,14 @@ class MaskRCNNEstimator:
                 found = self._network.find_in(picture, with_masks=self._masks)
         except RuntimeError as error:
             raise PoseError(f"Mask R-CNN failed on a frame of camera {frame.camera}: {error}") from error
-        return _to_poses(found)
+        return to_poses(found)
 
     def close(self) -> None:
         """Nothing has to be given back."""
 
 
-def _to_poses(found: Found) -> tuple[Pose, ...]:
+def to_poses(found: Found) -> tuple[Pose, ...]:
+    """Give what the network found as poses, with silhouettes if it gave masks."""
     arrays = {name: tensor.numpy() for name, tensor in found.items()}
     sureness = arrays["scores"][:, None] * arrays["keypoint_scores"]
     covers = (255 * arrays["masks"]).round().astype(np.uint8) if "masks" in arrays else None
