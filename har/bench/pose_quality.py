@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphs.layouts import COCO17
 from har.bench.machine import describe_machine, measure_yardstick
 from har.errors import AnnotationError
-from har.pose import BLAZEPOSE, Estimator, open_estimator, plain_people
+from har.pose import MASKRCNN, Estimator, open_estimator, plain_people
 from har.pose.coco import Person, Picture, load_image
 from har.pose.coco_protocol import check_coco_installed, coco_figures, have_masks
 from har.pose.metrics import Guess, box_errors, guess, joint_oks, pair, share_within, torso_errors
-from har.records import FloatArray, Frame, ImageArray
+from har.records import FloatArray, Frame, ImageArray, Pose
 from har.training.bounds import share_interval
 
 FOUND_OKS = 0.5
@@ -30,15 +31,6 @@ NOBODYS_OVERLAP = 0.1
 
 Tell: TypeAlias = Callable[[int, int], None]
 """Called with the number of pictures done and of all."""
-
-
-@runtime_checkable
-class GuessesItself(Protocol):
-    """An estimator that knows more than joints: its own boxes and scores, and perhaps masks."""
-
-    def guesses(self, frame: Frame) -> Sequence[Guess]:
-        """Find everybody."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +52,12 @@ class Contender:
 
     @property
     def remembers(self) -> bool:
-        """Its answer depends on what it saw before: such ones are shown every picture several times."""
-        return self.name.startswith(BLAZEPOSE) or self.name.endswith(".task") or plain_people(self.name) is not None
+        """Its answer depends on what it saw before: BlazePose's do, those of trained networks do not."""
+        return self.name.partition(":")[0] != MASKRCNN and not Path(self.name).expanduser().is_dir()
 
-    def open(self) -> Estimator:
-        """Open it anew: it has seen nothing yet."""
-        return open_estimator(self.name, max_people=self.max_people)
+    def open(self, *, masks: bool) -> Estimator:
+        """Open it anew: it has seen nothing yet. With masks it draws outlines, if it can."""
+        return open_estimator(self.name, max_people=self.max_people, masks=masks)
 
 
 @dataclass(slots=True, eq=False)
@@ -95,14 +87,15 @@ def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, show
         PoseError: an estimator failed.
     """
     answers = [Answers(contender) for contender in contenders]
-    lasting = {each.name: each.open() for each in contenders if not each.remembers}
+    masks = have_masks(pictures)
+    lasting = {each.name: each.open(masks=masks) for each in contenders if not each.remembers}
     try:
         for number, picture in enumerate(pictures):
             tell(number, len(pictures))
             image = load_image(picture)
             for each in answers:
                 if each.contender.remembers:
-                    estimator = each.contender.open()
+                    estimator = each.contender.open(masks=masks)
                     try:
                         each.guesses[picture.id] = _look(estimator, image, each.frame_s, shows=shows)
                     finally:
@@ -118,16 +111,13 @@ def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, show
 
 def _look(estimator: Estimator, image: ImageArray, frame_s: list[float], *, shows: int) -> list[Guess]:
     """Show a picture so many times; give the last answer, and add what each took."""
-    found: Sequence[Guess] = ()
+    found: Sequence[Pose] = ()
     for show in range(shows):
         began_s = time.process_time()
         frame = Frame(image, STILL_STEP_S * (show + 1), STILL_STEP_S * (show + 1), "evaluate")
-        if isinstance(estimator, GuessesItself):
-            found = estimator.guesses(frame)
-        else:
-            found = [guess(pose) for pose in estimator.estimate(frame)]
+        found = estimator.estimate(frame)
         frame_s.append(time.process_time() - began_s)
-    return list(found)
+    return [guess(pose, width_px=image.shape[1], height_px=image.shape[0]) for pose in found]
 
 
 def judge(pictures: Sequence[Picture], answers: Sequence[Answers], *, shows: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from har.cli import main as cli
 from har.clips import find_clip
 from har.errors import AnnotationError
 from har.pose.coco import Person, Picture, write_pictures
-from har.pose.metrics import guess
+from har.pose.metrics import Guess, guess
 from har.records import ImageArray, Pose
 from har.sources import open_source
 from tests.builders import standing_body
@@ -48,8 +48,12 @@ def room(folder: Path, *people: Person, number: int = 1) -> Picture:
     return Picture(number, file, 640, 480, people)
 
 
+def guessed(pose: Pose) -> Guess:
+    return guess(pose, width_px=640, height_px=480)
+
+
 def said(picture: Picture, poses: Sequence[Pose]) -> Answers:
-    return Answers(ME, {picture.id: [guess(pose) for pose in poses]}, [0.02])
+    return Answers(ME, {picture.id: [guessed(pose) for pose in poses]}, [0.02])
 
 
 def test_a_person_is_found_by_a_pose_of_their_own_and_one_low_in_the_picture_is_not_counted(tmp_path: Path) -> None:
@@ -72,7 +76,7 @@ def test_a_person_is_found_by_a_pose_of_their_own_and_one_low_in_the_picture_is_
 def test_groups_and_people_without_joints_are_neither_missed_nor_haunted(tmp_path: Path) -> None:
     group, faceless = person(standing_body(x_px=150), crowd=True), person(standing_body(x_px=450), joints=0)
     picture = room(tmp_path, group, faceless, person(standing_body(x_px=300)))
-    guesses = [guess(seen_at(x_px)) for x_px in (150, 300, 450)]
+    guesses = [guessed(seen_at(x_px)) for x_px in (150, 300, 450)]
 
     assert [each.oks for each in find_everybody([picture], {1: guesses})] == [1.0]
     assert nobodys(picture, guesses) == []
@@ -80,9 +84,9 @@ def test_groups_and_people_without_joints_are_neither_missed_nor_haunted(tmp_pat
 
 def test_a_pose_far_from_everybody_lies_on_nobody(tmp_path: Path) -> None:
     picture = room(tmp_path, person(standing_body(x_px=150)))
-    ghost = guess(seen_at(550))
+    ghost = guessed(seen_at(550))
 
-    assert nobodys(picture, [guess(seen_at(150)), ghost]) == [ghost]
+    assert nobodys(picture, [guessed(seen_at(150)), ghost]) == [ghost]
     assert nobodys(room(tmp_path, number=2), [ghost]) == [ghost]
 
 
@@ -133,7 +137,7 @@ class _Reader(HTMLParser):
 
 def test_the_page_needs_nothing_beside_it_and_names_are_escaped(tmp_path: Path) -> None:
     picture = room(tmp_path, person(standing_body(x_px=300)))
-    answers = Answers(Contender("<b>.task", 2), {1: [guess(seen_at(600))]}, [0.01])
+    answers = Answers(Contender("<b>.task", 2), {1: [guessed(seen_at(600))]}, [0.01])
     result = judge([picture], [answers], shows=3)
 
     page = write_page(tmp_path / "out", result, [picture], [answers], command="har pose evaluate '<b>'")
