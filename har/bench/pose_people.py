@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -40,6 +41,33 @@ Tell: TypeAlias = Callable[[int, int], None]
 People: TypeAlias = Mapping[str, Mapping[int, Sequence[Marked]]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Wrong:
+    """One marked frame in which an estimator was wrong.
+
+    Attributes:
+        kind: a key of TOLD.
+        video: as the table names it.
+        number: of the frame, from 0.
+        box: of the person lost, or of the pose on nobody.
+        people: everybody marked there.
+        poses: what the estimator saw.
+    """
+
+    TOLD: ClassVar[Mapping[str, str]] = {
+        "lost": "who lies there has no pose",
+        "moved": "the track of who lies there is on somebody else",
+        "ghost": "a pose on nobody",
+    }
+
+    kind: str
+    video: str
+    number: int
+    box: Box
+    people: tuple[Marked, ...]
+    poses: tuple[Pose, ...]
+
+
 @dataclass(slots=True)
 class Tally:
     """What was counted in the videos of one group.
@@ -57,6 +85,8 @@ class Tally:
         ghost_s: the longest time that a pose stood in an empty room.
         tracked_ghost_s: the same, of tracks that count as a person.
         empty: frames marked as empty.
+        videos: their names.
+        wrong: frames in which somebody lies without a pose, a track is on somebody else, or a pose on nobody.
     """
 
     frames: int = 0
@@ -72,10 +102,13 @@ class Tally:
     tracked_ghost_s: float = 0.0
     empty: int = 0
     videos: list[str] = field(default_factory=list)
+    wrong: list[Wrong] = field(default_factory=list)
 
 
-def judge_videos(people: People, contenders: Sequence[Contender], *, data: Path, tell: Tell) -> dict[str, Any]:
-    """Give the figures of each estimator, by set and camera.
+def judge_videos(
+    people: People, contenders: Sequence[Contender], *, data: Path, tell: Tell
+) -> tuple[dict[str, Any], dict[str, list[Wrong]]]:
+    """Give the figures of each estimator, by set and camera, and the frames in which each was wrong.
 
     Args:
         people: who is where, as of `har.bench.people_csv.read_people`.
@@ -91,7 +124,7 @@ def judge_videos(people: People, contenders: Sequence[Contender], *, data: Path,
     files = find_videos(list(people), data)
     times = data / "fall_times.csv"
     ground_s = {row.source: row.ground_s for row in read_truth(times) if row.is_fall} if times.is_file() else {}
-    rows, done = [], 0
+    rows, wrong, done = [], dict[str, list[Wrong]](), 0
     for contender in contenders:
         tallies: dict[str, Tally] = {}
         for (video, marks), file in zip(people.items(), files, strict=True):
@@ -100,12 +133,12 @@ def judge_videos(people: People, contenders: Sequence[Contender], *, data: Path,
             if max(marks) >= len(frames):
                 raise AnnotationError(f"{file}: frame {max(marks)} is marked, but it has only {len(frames)} frames.")
             tally = tallies.setdefault(_group(video), Tally())
-            tally.videos.append(video)
-            count_video(tally, frames, marks, ground_s=ground_s.get(video, 0.0))
+            count_video(tally, video, frames, marks, ground_s=ground_s.get(video, 0.0))
             done += 1
         rows.append({"estimator": contender.name, "groups": {name: _row(each) for name, each in tallies.items()}})
+        wrong[contender.name] = [each for tally in tallies.values() for each in tally.wrong]
     tell(done, done)
-    return {"name": "people in videos", "videos": len(people), "rows": rows}
+    return {"name": "people in videos", "videos": len(people), "rows": rows}, wrong
 
 
 def _group(video: str) -> str:
@@ -117,21 +150,23 @@ def _group(video: str) -> str:
 
 
 def count_video(
-    tally: Tally, frames: Sequence[PoseFrame], marks: Mapping[int, Sequence[Marked]], *, ground_s: float
+    tally: Tally, video: str, frames: Sequence[PoseFrame], marks: Mapping[int, Sequence[Marked]], *, ground_s: float
 ) -> None:
     """Add one video's frames, poses and all, to what was counted."""
+    tally.videos.append(video)
     tracks = _tracks(frames)
     first_on: dict[int, str] = {}
     for number, people in marks.items():
         poses = frames[number].poses
-        on = assign(people, poses)
         ghosts = [pose for pose in poses if _is_on_nobody(pose, people)]
+        moved = _follow_tracks(first_on, people, tracks.get(number, {}))
+        wrong = partial(Wrong, video=video, number=number, people=tuple(people), poses=poses)
+        tally.wrong += [wrong("ghost", box=box) for box in map(box_of, ghosts[:1]) if box]
         tally.frames += 1
         tally.haunted += bool(ghosts)
-        if len(people) > 1:
-            tally.several += 1
-            tally.all_seen += len(on) == len(people)
-        is_elsewhere = _follow_tracks(first_on, people, tracks.get(number, {}))
+        on = assign(people, poses)
+        tally.several += len(people) > 1
+        tally.all_seen += len(people) > 1 and len(on) == len(people)
         for place, each in enumerate(people):
             if each.who != RESIDENT or each.state != LYING or frames[number].source_time_s < ground_s:
                 continue
@@ -139,7 +174,9 @@ def count_video(
             tally.right += place in on
             tally.strict += place in on and _overlap(each.box, poses[on[place]]) >= STRICT_IOU
             tally.on_object += place not in on and bool(ghosts)
-            tally.elsewhere += each.person in is_elsewhere
+            tally.elsewhere += each.person in moved
+            kinds = (("lost", place not in on), ("moved", each.person in moved))
+            tally.wrong += [wrong(kind, box=each.box) for kind, is_so in kinds if is_so]
     _count_ghosts(tally, frames, marks, tracks)
 
 
@@ -258,6 +295,11 @@ def _share(found: int, n: int) -> dict[str, Any]:
 
 
 def as_text(result: Mapping[str, Any]) -> str:
+    """Write the figures for people, and how they came about."""
+    return "\n".join([figures_text(result), "", *how_measured()])
+
+
+def figures_text(result: Mapping[str, Any]) -> str:
     """Write the figures for people."""
     shown = {
         "lying: a pose on the right body": "on_the_right_body",
@@ -280,7 +322,7 @@ def as_text(result: Mapping[str, Any]) -> str:
                     f"(as a track that counts: {group['longest_tracked_ghost_s']:.2f} s; {group['empty_frames']} empty "
                     "frames)"
                 )
-    return "\n".join([*lines, "", *how_measured()])
+    return "\n".join(lines)
 
 
 def how_measured() -> list[str]:

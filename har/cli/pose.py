@@ -53,9 +53,11 @@ def evaluate(
     from har.cli.pose_evaluate import evaluate_pictures, evaluate_videos
 
     if people is not None:
-        if images is not None or report is not None:
-            raise ConfigError("--people measures on videos: leave --images and --report out.")
-        evaluate_videos(estimators, people=people, data=data, limit=limit, max_people=max_people, json_file=json)
+        if images is not None:
+            raise ConfigError("--images is for annotated pictures: leave it out with --people.")
+        evaluate_videos(
+            estimators, people=people, data=data, limit=limit, max_people=max_people, report=report, json_file=json
+        )
         return
     evaluate_pictures(
         estimators,

@@ -47,8 +47,7 @@ def evaluate_pictures(
     if report is not None:
         from har.bench.pose_page import write_page  # loads torch, which takes seconds
 
-        page = write_page(report, result, pictures, answers, command=shlex.join(["har", *sys.argv[1:]]))
-        say(f"report: {page}")
+        say(f"report: {write_page(report, result, pictures, answers, command=_command())}")
     show_result(result, pose_quality.as_text, file=json_file)
 
 
@@ -59,19 +58,26 @@ def evaluate_videos(
     data: Path,
     limit: int | None,
     max_people: int | None,
+    report: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Judge estimators by videos in which people were marked by eye, and print the figures.
+    """Judge estimators by videos in which people were marked by eye, print the figures and write the report asked for.
 
     Raises:
         AnnotationError: the table or its videos cannot be used.
-        ConfigError: an estimator is not known.
+        ConfigError: an estimator is not known, or the report cannot be written.
         SourceError: a video cannot be read.
         WeightsError: an estimator's weights are missing.
     """
     contenders = _contenders(estimators, max_people)
     marks = dict(islice(read_people(people).items(), limit))
-    result = pose_people.judge_videos(marks, contenders, data=data, tell=count_up("videos"))
+    if report is not None:
+        _make_folder(report)
+    result, wrong = pose_people.judge_videos(marks, contenders, data=data, tell=count_up("videos"))
+    if report is not None:
+        from har.bench.pose_page import write_video_page  # loads torch, which takes seconds
+
+        say(f"report: {write_video_page(report, result, wrong, data=data, command=_command())}")
     show_result(result, pose_people.as_text, file=json_file)
 
 
@@ -90,3 +96,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be made ({error.strerror}). Give --report another folder.") from None
+
+
+def _command() -> str:
+    return shlex.join(["har", *sys.argv[1:]])

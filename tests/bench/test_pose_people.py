@@ -13,7 +13,8 @@ import pytest
 
 from har.bench import pose_people
 from har.bench.people_csv import Marked, read_people
-from har.bench.pose_people import assign, count_video
+from har.bench.pose_failures import draw_failure, worst_in_videos
+from har.bench.pose_people import Wrong, assign, count_video
 from har.cli import main as cli
 from har.clips import find_clip
 from har.errors import AnnotationError
@@ -46,7 +47,7 @@ def counted(
     frames: Sequence[PoseFrame], marks: Mapping[int, Sequence[Marked]], *, ground_s: float = 0.0
 ) -> pose_people.Tally:
     tally = pose_people.Tally()
-    count_video(tally, frames, marks, ground_s=ground_s)
+    count_video(tally, "hall.mp4", frames, marks, ground_s=ground_s)
     return tally
 
 
@@ -101,6 +102,7 @@ def test_a_track_that_goes_over_to_somebody_else_is_noticed() -> None:
     tally = counted(frames, dict.fromkeys((8, 45, 48), (RESIDENT, BYSTANDER)))
 
     assert (tally.lying, tally.right, tally.elsewhere) == (3, 1, 2)
+    assert [(each.number, each.kind) for each in tally.wrong] == [(n, k) for n in (45, 48) for k in ("lost", "moved")]
 
 
 def test_two_people_with_a_track_each_keep_them() -> None:
@@ -199,7 +201,7 @@ def test_a_video_is_watched_from_its_first_frame_to_its_last(
     monkeypatch.setattr("har.bench.recordings.cache_folder", lambda: tmp_path)
     asked = ["--people", str(hall / "people.csv"), "--data", str(hall), "--json", str(tmp_path / "result.json")]
 
-    code = cli.main(["pose", "evaluate", "blazepose", "num_poses=3", *asked])
+    code = cli.main(["pose", "evaluate", "blazepose", "num_poses=3", *asked, "--report", str(tmp_path / "out")])
 
     result = json.loads((tmp_path / "result.json").read_text())
     assert code == 0
@@ -209,7 +211,25 @@ def test_a_video_is_watched_from_its_first_frame_to_its_last(
         assert (group["frames"], group["empty_frames"]) == (4, 2)
         assert (group["on_the_right_body"]["found"], group["on_the_right_body"]["n"]) == (2, 2)
         assert group["longest_ghost_s"] < 1
+    assert "The worst failures of num_poses=3" in (tmp_path / "out" / "index.html").read_text()
     assert "lying: a pose on the right body         2 of 2: 1.000 (0.16 to 1.00)" in capsys.readouterr().out
+
+
+def test_wrong_moments_are_drawn_of_many_videos_before_many_of_one(hall: Path) -> None:
+    wrong = [Wrong("lost", "hall.mp4", number, RESIDENT.box, (RESIDENT, BYSTANDER), (SEATED,)) for number in range(9)]
+    wrong += [Wrong("ghost", "hall.mp4", 30, around(GHOST), (), (GHOST,))]
+
+    failures = worst_in_videos(wrong, hall, most=3)
+
+    assert [each.told for each in failures] == [
+        "hall.mp4, frame 0: who lies there has no pose",
+        "hall.mp4, frame 1: who lies there has no pose",
+        "hall.mp4, frame 30: a pose on nobody",
+    ]
+    assert [len(each.boxes) for each in failures] == [2, 2, 0]
+    for each in failures:
+        drawn = np.asarray(draw_failure(each))
+        assert (drawn == (217, 92, 20)).all(axis=2).sum() > 500
 
 
 @pytest.mark.weights

@@ -15,7 +15,7 @@ from PIL import Image
 
 from graphs.layouts import COCO17
 from har.bench import pose_quality
-from har.bench.pose_failures import draw_failure, worst_failures
+from har.bench.pose_failures import draw_failure, worst_in_pictures
 from har.bench.pose_page import write_page
 from har.bench.pose_quality import Answers, Contender, answer, as_text, find_everybody, judge, nobodys
 from har.cli import main as cli
@@ -101,11 +101,11 @@ def test_failures_are_the_largest_people_missed_and_the_surest_ghosts(tmp_path: 
     picture = room(tmp_path, person(standing_body(x_px=100, px_per_m=60)), person(standing_body(x_px=300)))
     answers = said(picture, [seen_at(500, score=0.5), seen_at(600, score=0.8)])
 
-    failures = worst_failures([picture], answers, most=1)
+    failures = worst_in_pictures([picture], answers, most=1)
 
-    assert [each.kind for each in failures] == ["missed", "ghost"]
+    assert [each.of_truth for each in failures] == [True, False]
     assert failures[0].box[3] > 200
-    assert failures[1].weight == pytest.approx(0.8)
+    assert "0.80 sure" in failures[1].told
     for each in failures:
         drawn = np.asarray(draw_failure(each))
         blue, orange = ((drawn == colour).all(axis=2).sum() for colour in ((30, 110, 180), (217, 92, 20)))
@@ -117,7 +117,7 @@ def test_a_failure_at_the_edge_or_of_no_size_is_drawn_all_the_same(tmp_path: Pat
     picture = room(tmp_path, person(standing_body(x_px=100)))
     nowhere = Pose(np.full((17, 2), 1e4, np.float32), np.full(17, 0.9, np.float32))
 
-    for failure in worst_failures([picture], said(picture, [nowhere]), most=5):
+    for failure in worst_in_pictures([picture], said(picture, [nowhere]), most=5):
         assert max(draw_failure(failure).size) == 960
 
 
@@ -256,7 +256,7 @@ def test_each_picture_is_met_by_an_estimator_that_has_seen_nothing(
         (["num_poses=11", "--data", "nowhere.json"], "'num_poses=11' is not known"),
         (["blazepose", "blazepose", "--data", "nowhere.json"], "blazepose is given twice"),
         (["blazepose", "--people", "nowhere.csv", "--data", "."], "nowhere.csv: cannot be read"),
-        (["blazepose", "--people", "a.csv", "--data", ".", "--report", "x"], "leave --images and --report out"),
+        (["blazepose", "--people", "a.csv", "--data", ".", "--images", "x"], "--images is for annotated pictures"),
     ],
 )
 @pytest.mark.weights
