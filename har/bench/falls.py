@@ -137,7 +137,7 @@ def _simulate_recordings() -> Iterator[Clip]:
     for recording in simulate_life(hours=LIFE_HOURS, seed=RECORDED_SEED):
         yield as_clip(recording, source=f"har synth life, seed {RECORDED_SEED}")
     for recording in simulate_fall_scenes(N_SCENES, seed=RECORDED_SEED):
-        yield as_clip(recording, source=f"har synth scenes, seed {RECORDED_SEED}")
+        yield as_clip(recording, source=f"har synth falls, seed {RECORDED_SEED}")
 
 
 def _subject(source: str) -> str:

@@ -1,4 +1,4 @@
-"""`har synth`: simulated people, as skeleton clips, long recordings or rendered videos."""
+"""`har synth`: simulated people, as skeleton clips, long recordings, annotated pictures or rendered videos."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from har.cli.output import count_up, print_line
+from har.cli.output import JsonFile, count_up, print_line, say, wants_text, write_json
 from har.errors import ConfigError
 
 Out: TypeAlias = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same people.")]
 
-app = typer.Typer(help="Simulate people: skeleton clips, long recordings and rendered videos, each with the truth.")
+SIDE_PX = (64, 2048)
+"""The smallest and largest side of a simulated picture."""
+
+app = typer.Typer(
+    help="Simulate people: skeleton clips, long recordings, pictures and rendered videos, each with the truth."
+)
 
 
 @app.command("clips", epilog="Example: har synth clips --out clips/synth --n 2000 --preview clips.png")
@@ -92,20 +97,72 @@ def life(
     print_line(f"wrote {n_written} recordings to {out}; replay them with: har replay {out} --model BUNDLE")
 
 
-@app.command("scenes", epilog="Example: har synth scenes --out runs/scenes --n 100")
-def scenes(
+@app.command("falls", epilog="Example: har synth falls --out runs/falls --n 100")
+def falls(
     out: Out,
-    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many scenes.")] = 100,
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many recordings.")] = 100,
     seed: Seed = 0,
 ) -> None:
-    """Write scenes of 20 to 40 s with one fall each, every kind in turn: what missed falls are counted on."""
+    """Write recordings of 20 to 40 s with one fall each, every kind in turn: what missed falls are counted on."""
     from har.synth.life import simulate_fall_scenes
     from har.synth.record_files import write_recordings
 
-    with _bar("simulating scenes", total=n) as advance:
+    with _bar("simulating falls", total=n) as advance:
         recordings = simulate_fall_scenes(n, seed=seed)
-        write_recordings(out, recordings, source=f"har synth scenes, seed {seed}", progress=lambda _: advance(1))
-    print_line(f"wrote {n} scenes to {out}; replay them with: har replay {out} --model BUNDLE --truth {out}/truth.csv")
+        write_recordings(out, recordings, source=f"har synth falls, seed {seed}", progress=lambda _: advance(1))
+    print_line(
+        f"wrote {n} recordings to {out}; replay them with: har replay {out} --model BUNDLE --truth {out}/truth.csv"
+    )
+
+
+@app.command("scenes", epilog="Example: har synth scenes --out runs/scenes --n 10000 --seed 0 --preview scenes.png")
+def scenes(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write; must not exist.")],
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many pictures.")] = 1000,
+    seed: Seed = 0,
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Of the pictures, in pixels.")] = "320x240",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, metavar="N", help="Processes.")] = 2,
+    depth: Annotated[bool, typer.Option("--depth", help="Also depth: 16-bit PNG in millimetres.")] = False,
+    preview: Annotated[
+        Path | None, typer.Option("--preview", metavar="FILE.png", help="Draw the first pictures with their truth.")
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Write pictures of furnished rooms with up to four people, and exact COCO annotations: what estimators learn from.
+
+    The same seed gives the same files whatever --jobs is; a larger set begins with the pictures of a smaller one.
+    """
+    from har.synth.scenes.preview import draw_preview
+    from har.synth.scenes.write import Plan, write_scenes
+
+    width_px, height_px = _size(size)
+    plan = Plan(n=n, seed=seed, width_px=width_px, height_px=height_px, depth=depth)
+    try:
+        with _bar("simulating scenes", total=n) as advance:
+            counts = write_scenes(out, plan, jobs=jobs, progress=advance)
+    except KeyboardInterrupt:
+        say(f"stopped; nothing was kept, and {out} was not made. The same command begins anew.")
+        raise
+    if preview is not None:
+        draw_preview(out, file=preview)
+    write_json({"out": str(out), **counts}, file=json)
+    if wants_text(json):
+        print_line(f"wrote {n} pictures to {out}: {counts['people']} people, nobody in {counts['empty']} pictures")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Read `--size`.
+
+    Raises:
+        ConfigError: it is no size, or one that cannot be drawn.
+    """
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise ConfigError(f"--size {text!r} is no size. Write width x height in pixels, such as 320x240.")
+    width_px, height_px = int(width), int(height)
+    if not (SIDE_PX[0] <= min(width_px, height_px) and max(width_px, height_px) <= SIDE_PX[1]):
+        raise ConfigError(f"--size {text}: each side has to be {SIDE_PX[0]} to {SIDE_PX[1]} pixels.")
+    return width_px, height_px
 
 
 @app.command("video", epilog="Example: har synth video --out sample_clips")

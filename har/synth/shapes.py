@@ -11,6 +11,7 @@ import numpy.typing as npt
 from har.synth.body import Array
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +37,7 @@ class Limb:
     depth: float = 1.0
 
 
-def hit_limb(limb: Limb, *, origin_m: Array, rays: Array) -> tuple[Array, Array, Array]:
+def hit_limb(limb: Limb, *, origin_m: Floats, rays: Floats) -> tuple[Array, Array, Array]:
     """Find where rays first meet a limb.
 
     The surface is the hull of a sphere that moves from one end to the other while its radius changes evenly: between
@@ -59,7 +60,7 @@ def hit_limb(limb: Limb, *, origin_m: Array, rays: Array) -> tuple[Array, Array,
     axis = end / length
     dd = np.einsum("nc,nc->n", direction, direction)
     best = np.full(len(rays), np.inf)
-    normal = np.zeros_like(rays)
+    normal = np.zeros(rays.shape)
     for centre, radius in ((np.zeros(3), limb.start_radius_m), (end, limb.end_radius_m)):
         reach = _hit_sphere(origin - centre, direction, dd, radius)
         nearer = reach < best
@@ -67,7 +68,7 @@ def hit_limb(limb: Limb, *, origin_m: Array, rays: Array) -> tuple[Array, Array,
         normal[nearer] = (origin - centre + best[nearer, None] * direction[nearer]) / radius
     _hit_mantle(limb, origin=origin, direction=direction, dd=dd, axis=axis, length=length, best=best, normal=normal)
     found = np.isfinite(best)
-    local = np.zeros_like(rays)
+    local = np.zeros(rays.shape)
     local[found] = origin + best[found, None] * direction[found]
     world = normal @ squeeze
     world[found] /= np.linalg.norm(world[found], axis=1, keepdims=True)
@@ -134,7 +135,7 @@ class Box:
         return np.asarray(self.centre_m + (signs * self.half_m) @ self.turn)
 
 
-def hit_box(box: Box, *, origin_m: Array, rays: Array) -> tuple[Array, Array]:
+def hit_box(box: Box, *, origin_m: Floats, rays: Floats) -> tuple[Array, Array]:
     """Find where rays first meet a box from outside.
 
     Returns:
@@ -148,6 +149,6 @@ def hit_box(box: Box, *, origin_m: Array, rays: Array) -> tuple[Array, Array]:
     side = enter.argmax(axis=1)
     reach = enter.max(axis=1)
     hit = (reach <= leave.min(axis=1)) & (reach > 0)
-    normal = np.zeros_like(rays)
+    normal = np.zeros(rays.shape)
     normal[np.arange(len(rays)), side] = -np.sign(safe[np.arange(len(rays)), side])
     return np.where(hit, reach, np.inf), normal @ turn

@@ -24,7 +24,8 @@ HAR = Path(sys.executable).parent / "har"
 COMMANDS = (
     ["run", "watch", "extract", "import", "train", "evaluate", "replay", "doctor", "clips show"]
     + [f"models {name}" for name in ("export", "list", "pack", "pull", "show", "verify")]
-    + [f"synth {name}" for name in ("clips", "life", "scenes", "video")]
+    + [f"pose {name}" for name in ("evaluate", "train")]
+    + [f"synth {name}" for name in ("clips", "falls", "life", "scenes", "video")]
     + [
         f"bench {name}"
         for name in ("clip", "falls", "few-clips", "labels", "life", "pipeline", "pose", "risk", "stream", "train")

@@ -1,4 +1,4 @@
-"""`har synth` as it is typed: clips by kind, a preview, life, scenes, and mistakes."""
+"""`har synth` as it is typed: clips by kind, a preview, life, falls, and mistakes."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_falls_only_gives_every_kind_of_fall_in_turn(tmp_path: Path) -> None:
     assert [kind_of(clip.id) for clip in read_clips(tmp_path / "set")] == list(FALLS[:3])
 
 
-def test_life_and_scenes_are_written_with_their_truth(tmp_path: Path) -> None:
+def test_life_and_falls_are_written_with_their_truth(tmp_path: Path) -> None:
     run("life", "--out", tmp_path / "life", "--hours", 0.02)
-    run("scenes", "--out", tmp_path / "scenes", "--n", 1)
+    run("falls", "--out", tmp_path / "falls", "--n", 1)
 
-    (calm,), (fallen,) = read_clips(tmp_path / "life"), read_clips(tmp_path / "scenes")
+    (calm,), (fallen,) = read_clips(tmp_path / "life"), read_clips(tmp_path / "falls")
     assert (calm.danger, fallen.danger) == (False, True)
-    assert [row.source for row in read_truth(tmp_path / "scenes" / "truth.csv")] == [fallen.id]
+    assert [row.source for row in read_truth(tmp_path / "falls" / "truth.csv")] == [fallen.id]
     assert (tmp_path / "life" / "rest_zones.json").is_file()
 
 

@@ -1,0 +1,1 @@
+"""Pictures of furnished rooms with nobody to four people in them, each with the exact truth as COCO annotations."""

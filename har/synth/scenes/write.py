@@ -1,0 +1,148 @@
+"""Simulated scenes on disk: pictures, COCO annotations and, where wanted, depth; in several processes at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from har.errors import ConfigError
+from har.synth.scenes.scene import SHOTS_PER_ROOM, Shot, photograph_room
+from har.synth.scenes.truth import CATEGORY, as_coco
+
+ANNOTATIONS, IMAGES, DEPTH = "annotations.json", "images", "depth"
+LICENCE = "Apache-2.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written.
+
+    Attributes:
+        n: how many pictures.
+        seed: of everything random; the first pictures of a larger set are those of a smaller one.
+        width_px: of the pictures.
+        height_px: of the pictures.
+        depth: whether depth pictures are written too.
+    """
+
+    n: int
+    seed: int
+    width_px: int
+    height_px: int
+    depth: bool
+
+    @property
+    def n_rooms(self) -> int:
+        """How many rooms that takes."""
+        return -(-self.n // SHOTS_PER_ROOM)
+
+
+def write_scenes(
+    out: Path, plan: Plan, *, jobs: int, progress: Callable[[float], None] | None = None
+) -> dict[str, int]:
+    """Write a set of simulated pictures; `out` is not there before all of it is written.
+
+    Args:
+        out: gets `images/`, `annotations.json` and perhaps `depth/`.
+        plan: what to write; the same plan gives the same bytes with any number of processes.
+        jobs: processes.
+        progress: called with the number of pictures written since the last call.
+
+    Returns:
+        How many "pictures", "people" and "empty" pictures there are.
+
+    Raises:
+        ConfigError: `out` is there already.
+    """
+    if out.exists():
+        raise ConfigError(f"{out}: is there already. Choose another --out, or delete it first.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        for name in (IMAGES, DEPTH) if plan.depth else (IMAGES,):
+            (partial / name).mkdir()
+        found: list[list[dict[str, Any]]] = []
+        for of_room in _work(partial, plan, jobs=jobs):
+            found += of_room
+            if progress is not None:
+                progress(len(of_room))
+        (partial / ANNOTATIONS).write_text(json.dumps(_coco(found, plan)) + "\n", encoding="utf-8")
+        partial.chmod(0o755)
+        partial.replace(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    n_people = [len(people) for people in found]
+    return {"pictures": len(found), "people": sum(n_people), "empty": n_people.count(0)}
+
+
+def _work(folder: Path, plan: Plan, *, jobs: int) -> Iterator[list[list[dict[str, Any]]]]:
+    """Write the pictures of each room; give their annotations in the order of the rooms."""
+    if jobs == 1 or plan.n_rooms == 1:
+        for room in range(plan.n_rooms):
+            yield _write_room(folder, plan, room)
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    try:
+        waiting = [pool.submit(_write_room, folder, plan, room) for room in range(plan.n_rooms)]
+        for future in waiting:
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Let the main process end its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _write_room(folder: Path, plan: Plan, room: int) -> list[list[dict[str, Any]]]:
+    """Write the pictures of a room; give the annotations of each."""
+    first = room * SHOTS_PER_ROOM
+    n_shots = min(SHOTS_PER_ROOM, plan.n - first)
+    shots = photograph_room(room, n_shots=n_shots, seed=plan.seed, width_px=plan.width_px, height_px=plan.height_px)
+    found = []
+    for number, shot in enumerate(shots, start=first):
+        _write_shot(folder, number, shot, depth=plan.depth)
+        found.append([as_coco(person) for person in shot.people])
+    return found
+
+
+def _write_shot(folder: Path, number: int, shot: Shot, *, depth: bool) -> None:
+    Image.fromarray(shot.image).save(folder / IMAGES / _file_name(number), quality=shot.quality)
+    if depth:
+        Image.fromarray(shot.depth_mm).save(folder / DEPTH / f"{Path(_file_name(number)).stem}.png")
+
+
+def _file_name(number: int) -> str:
+    return f"{number + 1:06d}.jpg"
+
+
+def _coco(found: list[list[dict[str, Any]]], plan: Plan) -> dict[str, Any]:
+    """Give the annotation file; ids count from 1, because COCO's own evaluation takes 0 for "none"."""
+    images = [
+        {
+            "id": number + 1,
+            "file_name": _file_name(number),
+            "width": plan.width_px,
+            "height": plan.height_px,
+            "scene": f"{plan.seed}-{number // SHOTS_PER_ROOM:05d}",
+        }
+        for number in range(len(found))
+    ]
+    annotations: list[dict[str, Any]] = []
+    for number, people in enumerate(found):
+        for person in people:
+            annotations.append({"id": len(annotations) + 1, "image_id": number + 1, **person})
+    about = {"description": f"har synth scenes, seed {plan.seed}", "license": LICENCE}
+    return {"info": about, "images": images, "annotations": annotations, "categories": [CATEGORY]}
