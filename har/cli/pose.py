@@ -19,7 +19,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="ESTIMATOR...",
-            help="blazepose, blazepose-fast, a .task file; num_poses=N is MediaPipe's own search for N people.",
+            help="blazepose, mediapipe, a .task file; num_poses=N is MediaPipe's own search for N people.",
         ),
     ],
     data: Annotated[

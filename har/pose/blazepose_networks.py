@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from har.errors import ConfigError, WeightsError
+from har.errors import WeightsError
 from har.pose.regions import Region
 from har.records import FloatArray
 
@@ -63,18 +63,12 @@ class BlazePoseNetworks:
         weights: a `.task` file with both.
 
     Raises:
-        ConfigError: OpenVINO is not installed.
         WeightsError: the file is not such a file.
     """
 
     def __init__(self, weights: Path) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise ConfigError(
-                "the estimator blazepose-fast needs OpenVINO. Install it with: "
-                ".venv/bin/pip install -c constraints.txt -e '.[fast]'; or use blazepose."
-            ) from None
+        import openvino
+
         try:
             with zipfile.ZipFile(weights) as task, tempfile.TemporaryDirectory(prefix="har-") as folder:
                 # The silhouette is not computed: it is a third of the landmark network's work.
@@ -129,7 +123,6 @@ def open_networks(weights: Path) -> BlazePoseNetworks:
     They hold nothing between pictures, but compute one at a time: not for several threads at once.
 
     Raises:
-        ConfigError: OpenVINO is not installed.
         WeightsError: the file is not such a file.
     """
     changed_ns = weights.stat().st_mtime_ns if weights.is_file() else 0
