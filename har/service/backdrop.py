@@ -83,8 +83,7 @@ class Backdrop:
         for shape in people:
             placed = scaled(shape, across=width / width_px, down=height / height_px)
             np.logical_or(fine, paste(placed, width_px=width, height_px=height, at_least=_LIKELY), out=fine)
-        cells = fine.reshape(ROWS, _FINE, self._columns, _FINE).any(axis=(1, 3))  # (R, C)
+        cells = np.asarray(fine.reshape(ROWS, _FINE, self._columns, _FINE).any(axis=(1, 3)))  # (R, C)
         rim = np.pad(cells, _NEAR_CELLS)
         windows = np.lib.stride_tricks.sliding_window_view(rim, (2 * _NEAR_CELLS + 1, 2 * _NEAR_CELLS + 1))
-        near: npt.NDArray[np.bool_] = windows.any(axis=(2, 3))
-        return near
+        return np.asarray(windows.any(axis=(2, 3)))
