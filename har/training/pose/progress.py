@@ -21,7 +21,11 @@ def show_progress(console: Console | None = None) -> Iterator[Callable[[Progress
     """
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        yield lambda progress: console.print(as_line(progress), highlight=False, soft_wrap=True) if progress.is_pass_end else None
+        yield (
+            lambda progress: (
+                console.print(as_line(progress), highlight=False, soft_wrap=True) if progress.is_pass_end else None
+            )
+        )
         return
     columns = (TextColumn("{task.fields[where]}"), BarColumn(), TextColumn("{task.fields[facts]}"))
     with Bar(*columns, console=console) as bar:
