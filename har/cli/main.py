@@ -39,6 +39,7 @@ app.add_typer(config.app, name="config")
 State = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Database and broker address. Default: $XDG_STATE_HOME/har.")
 ]
+POSE_HELP = "blazepose, blazepose-fast, maskrcnn (maskrcnn:480 for smaller pictures), a .task file or a trained folder."
 Broker = Annotated[str | None, typer.Option(metavar="URL", help="mqtt://HOST:1883 or mqtts://HOST:8883.")]
 
 
@@ -73,9 +74,7 @@ def run(
         str | None,
         typer.Option(metavar="NAME", help="What computes the actions: torch (default), torch-bf16 or onnxruntime."),
     ] = None,
-    pose: Annotated[
-        str | None, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
-    ] = None,
+    pose: Annotated[str | None, typer.Option(metavar="NAME", help=POSE_HELP)] = None,
     broker: Broker = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add every event as a JSON line, as on MQTT.")
@@ -86,7 +85,13 @@ def run(
             metavar="OUT.mp4", help="Draw skeletons, labels and danger on the video; OUT.png: on one picture."
         ),
     ] = None,
-    silhouette: Annotated[bool, typer.Option("--silhouette", help="In the overlay, people are flat shapes.")] = False,
+    silhouette: Annotated[
+        bool,
+        typer.Option(
+            "--silhouette",
+            help="In the overlay, people are flat shapes; with masks, before a blurred still of the room.",
+        ),
+    ] = False,
     once: Annotated[
         bool, typer.Option("--once", help="Files only: read to the end, dropping nothing, then print a summary.")
     ] = False,
@@ -141,9 +146,7 @@ def watch(
 def extract(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files.")],
     out: Annotated[Path, typer.Option("--out", metavar="CLIPS", help="The clip set to write.")],
-    pose: Annotated[
-        str, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
-    ] = "blazepose",
+    pose: Annotated[str, typer.Option(metavar="NAME", help=POSE_HELP)] = "blazepose",
     label: Annotated[str | None, typer.Option(metavar="L", help="One label for all videos.")] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Rows of file,start_s,end_s,label,subject,view.")
@@ -326,9 +329,7 @@ def replay(
             "alerts are only listed.",
         ),
     ] = None,
-    pose: Annotated[
-        str | None, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
-    ] = None,
+    pose: Annotated[str | None, typer.Option(metavar="NAME", help=POSE_HELP)] = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Videos whose poses are found at once. Default: one for each core."),

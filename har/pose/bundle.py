@@ -130,9 +130,37 @@ class PoseBundle:
         network.eval()
 
 
-def is_pose_bundle(folder: Path) -> bool:
-    """Say whether a folder looks like a bundle of a pose estimator."""
-    return (folder / _MANIFEST).is_file()
+def pose_bundle_kind(folder: Path) -> str:
+    """Give the kind of a bundle after a quick look: its manifest, and whether each file has the size that stands there.
+
+    Raises:
+        BundleError: it is none, or a file is missing or cut short.
+    """
+    return _look(folder).kind
+
+
+def pose_bundle_settings(folder: Path) -> Mapping[str, Any]:
+    """Give the settings of a bundle after the same quick look.
+
+    Raises:
+        BundleError: it is none, or a file is missing or cut short.
+    """
+    return _look(folder).settings
+
+
+def _look(folder: Path) -> _Manifest:
+    try:
+        with (folder / _MANIFEST).open("rb") as file:
+            manifest = _read_manifest(folder, file.read(SIZE_LIMITS[_MANIFEST]))
+    except OSError:
+        raise BundleError(
+            f"{folder}: is no bundle of a pose estimator: it has no {_MANIFEST}. Check the path."
+        ) from None
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if name not in SIZE_LIMITS or not path.is_file() or path.stat().st_size != entry.size:
+            _refuse(folder, repr(name), f"is not a file of {entry.size} bytes, as manifest.json says")
+    return manifest
 
 
 def load_pose_bundle(folder: Path) -> PoseBundle:

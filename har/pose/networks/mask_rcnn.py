@@ -108,8 +108,8 @@ OFFICIAL = MaskRCNNSettings(
 
 LIGHT = MaskRCNNSettings(
     backbone="mobilenet_v3_large", norm="batch", norm_eps=1e-3, masks="shared", short_px=240, long_px=320,
-    fpn_channels=64, anchors_px=((24, 34), (48, 68), (96, 136), (192, 272)), box_channels=256, joint_layers=(96,) * 4,
-    mask_layers=(64,) * 2, proposals=100, boxes_trained=32,
+    fpn_channels=64, anchors_px=((24, 34), (48, 68), (96, 136), (192, 272)), box_channels=256, joint_layers=(128,) * 4,
+    mask_layers=(64,) * 2, proposals=100, boxes_trained=64,
 )  # fmt: skip
 """For light machines and for training from scratch on a processor: pictures of 320 x 240."""
 
@@ -146,62 +146,59 @@ class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
 
         Returns:
             In training: "loss_objectness" and "loss_rpn_box_reg" of the proposals, "loss_classifier", "loss_box_reg",
-            "loss_keypoint" and with shared masks "loss_mask" of the heads. Else what `find` gives, with all coordinates
-            in pixels of the images that were handed in.
+            "loss_keypoint" and with shared masks "loss_mask" of the heads. Else what `find_in` gives of each image.
         """
         if not self.training:
-            return [self._find_in(image) for image in images]
+            return [self.find_in(image) for image in images]
         resized, targets = self.transform(images, targets)  # (N, 3, H', W'), padded to a multiple of 32
         features = self.backbone(resized.tensors)  # each level (N, C, H'/s, W'/s)
         proposals, losses = self.rpn(resized, features, targets)  # N of (P, 4), and two losses
         _, head_losses = self.roi_heads(features, proposals, resized.image_sizes, targets)  # 4 losses, or 3
         return {**losses, **head_losses}
 
-    def find(self, pictures: Tensor, sizes: list[tuple[int, int]], *, with_masks: bool = True) -> list[Found]:
-        """Find everybody in pictures that are resized and normalised already; each may be smaller than its room.
+    def find(self, picture: Tensor, size: tuple[int, int], *, with_masks: bool = True) -> Found:
+        """Find everybody in one picture that is resized and normalised already.
 
         Args:
-            pictures: (N, 3, H, W), H and W multiples of 32.
-            sizes: height and width of each.
+            picture: (1, 3, H, W), H and W multiples of 32.
+            size: height and width of the part of it that is picture and not filling.
             with_masks: give masks too, if the network can.
 
         Returns:
-            For each picture, best first: "boxes" (M, 4) left, top, right, bottom, "scores" (M,), "keypoints"
-            (M, 17, 2), "keypoint_scores" (M, 17) in [0, 1] and, if asked, "masks" (M, 28, 28): the probability in each
-            cell of the box that it is of this person.
+            Best first: "boxes" (M, 4) left, top, right, bottom, "scores" (M,), "keypoints" (M, 17, 2),
+            "keypoint_scores" (M, 17) in [0, 1] and, if asked, "masks" (M, 28, 28): the probability in each cell of the
+            box that it is of this person.
         """
-        heads, resized = self.roi_heads, _ImageList(pictures, sizes)
-        features = self.backbone(pictures)  # each level (N, C, H/s, W/s)
-        proposals, _ = self.rpn(resized, features)  # N of (P, 4)
-        regions = heads.box_head(heads.box_roi_pool(features, proposals, sizes))  # (N P, box_channels)
-        logits, shifts = heads.box_predictor(regions)  # (N P, 2), (N P, 8)
-        boxes, scores, _ = heads.postprocess_detections(logits, shifts, proposals, sizes)  # N of (M, 4), N of (M,)
-        cut = heads.keypoint_roi_pool(features, boxes, sizes)  # (N M, C, 14, 14)
-        heat = heads.keypoint_predictor(heads.keypoint_head(cut))  # (N M, 17, 56, 56)
-        joints, sureness = read_joints(heat, torch.cat(boxes))  # (N M, 17, 2), (N M, 17)
-        counts = [len(each) for each in boxes]
-        columns = {"keypoints": joints.split(counts), "keypoint_scores": sureness.split(counts)}
+        heads, sizes = self.roi_heads, [size]
+        features = self.backbone(picture)  # each level (1, C, H/s, W/s)
+        proposals, _ = self.rpn(_ImageList(picture, sizes), features)  # one (P, 4)
+        regions = heads.box_head(heads.box_roi_pool(features, proposals, sizes))  # (P, box_channels)
+        logits, shifts = heads.box_predictor(regions)  # (P, 2), (P, 8)
+        boxes, scores, _ = heads.postprocess_detections(logits, shifts, proposals, sizes)  # one (M, 4), one (M,)
+        cut = heads.keypoint_roi_pool(features, boxes, sizes)  # (M, C, 14, 14)
+        heat = heads.keypoint_predictor(heads.keypoint_head(cut))  # (M, 17, 56, 56)
+        joints, sureness = read_joints(heat, boxes[0])  # (M, 17, 2), (M, 17)
+        found = {"boxes": boxes[0], "scores": scores[0], "keypoints": joints, "keypoint_scores": sureness}
         if with_masks and self.settings.masks != "none":
-            columns["masks"] = self._masks(pictures, features, boxes, sizes).split(counts)  # N of (M, 28, 28)
-        columns |= {"boxes": tuple(boxes), "scores": tuple(scores)}
-        return [{name: column[i] for name, column in columns.items()} for i in range(len(sizes))]
+            found["masks"] = self._masks(picture, features, boxes, sizes)  # (M, 28, 28)
+        return found
 
-    def _masks(self, pictures: Tensor, features: dict[str, Tensor], boxes: list[Tensor],
+    def _masks(self, picture: Tensor, features: dict[str, Tensor], boxes: list[Tensor],
                sizes: list[tuple[int, int]]) -> Tensor:  # fmt: skip
-        """Give (N M, 28, 28) probabilities that a cell of a box is of its person."""
+        """Give (M, 28, 28) probabilities that a cell of a box is of its person."""
         part = self.roi_heads
         if self.silhouettes is not None:
-            part, features = self.silhouettes, self.silhouettes.backbone(pictures)  # each level (N, C, H/s, W/s)
-        cut = part.mask_roi_pool(features, boxes, sizes)  # (N M, C, 14, 14)
-        logits = part.mask_predictor(part.mask_head(cut))  # (N M, 2, 28, 28)
-        return logits[:, 1].sigmoid()  # (N M, 28, 28)
+            part, features = self.silhouettes, self.silhouettes.backbone(picture)  # each level (1, C, H/s, W/s)
+        cut = part.mask_roi_pool(features, boxes, sizes)  # (M, C, 14, 14)
+        logits: Tensor = part.mask_predictor(part.mask_head(cut))  # (M, 2, 28, 28)
+        return logits[:, 1].sigmoid()  # (M, 28, 28)
 
-    def _find_in(self, image: Tensor) -> Found:
-        """Find everybody in one picture (3, H, W) of any size."""
+    def find_in(self, image: Tensor, *, with_masks: bool = True) -> Found:
+        """Find everybody in one picture (3, H, W) of any size, as `find` does; boxes and joints in its own pixels."""
         resized, _ = self.transform([image])  # (1, 3, H', W'), padded to a multiple of 32
-        (found,) = self.find(resized.tensors, resized.image_sizes)
-        height, width = resized.image_sizes[0]
-        back = torch.tensor([image.shape[2] / width, image.shape[1] / height], device=image.device)  # (2,)
+        size = resized.image_sizes[0]
+        found = self.find(resized.tensors, size, with_masks=with_masks)
+        back = image.new_tensor([image.shape[2] / size[1], image.shape[1] / size[0]])  # (2,)
         return {**found, "boxes": found["boxes"] * back.repeat(2), "keypoints": found["keypoints"] * back}
 
 
@@ -219,7 +216,7 @@ def read_joints(heat: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (M, 17, 2) pixels and (M, 17) scores in [0, 1].
     """
-    n_people, n_joints, side, _ = heat.shape
+    side = heat.shape[-1]
     share = heat.flatten(2).softmax(-1)  # (M, 17, S S)
     window = 2 * PEAK_REACH + 1
     near = F.avg_pool2d(share.view(heat.shape), window, stride=1, padding=PEAK_REACH) * window**2  # (M, 17, S, S)
@@ -250,6 +247,7 @@ def _offset(heat: Tensor, row: Tensor, column: Tensor, *, along_x: bool) -> Tens
 
 # -- parts -----------------------------------------------------------------------------------------------------------
 
+_GROUP = 16  # channels that are normalised together, where the layer has as many
 _MEAN, _SPREAD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet's colours, as the official weights want
 
 
@@ -324,15 +322,36 @@ def _heads(settings: MaskRCNNSettings, names: list[str]) -> RoIHeads:
         mask_head=mask_head,
         mask_predictor=mask_predictor,
         keypoint_roi_pool=MultiScaleRoIAlign(names, JOINT_POOL, sampling_ratio=2),
-        keypoint_head=KeypointRCNNHeads(channels, settings.joint_layers),
-        keypoint_predictor=KeypointRCNNPredictor(settings.joint_layers[-1], N_JOINTS),
+        keypoint_head=_joint_head(settings),
+        keypoint_predictor=_JointPredictor(settings.joint_layers[-1], N_JOINTS),
     )
 
 
+def _joint_head(settings: MaskRCNNSettings) -> nn.Module:
+    """(M, C, 14, 14) -> (M, C', 14, 14); normalised where it is trained from nothing (He and others, ICCV 2019)."""
+    head: nn.Module = KeypointRCNNHeads(settings.fpn_channels, settings.joint_layers)
+    if settings.norm == "batch":
+        head = MaskRCNNHeads(settings.fpn_channels, settings.joint_layers, dilation=1, norm_layer=_group_norm)
+    return head
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    """Normalise each region by itself, since a batch may hold few of them or none."""
+    return nn.GroupNorm(max(1, channels // _GROUP), channels)
+
+
+class _JointPredictor(KeypointRCNNPredictor):  # type: ignore[misc]
+    """(M, C, 14, 14) -> (M, 17, 56, 56); laid out as torchvision's loss wants it also where memory is channels last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).contiguous()  # type: ignore[no-any-return]
+
+
 def _mask_part(settings: MaskRCNNSettings, names: list[str]) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """Pyramid and boxes -> (M, C, 14, 14) -> (M, C, 14, 14) -> (M, 2, 28, 28) logits."""
+    """Pyramid and boxes -> (M, C, 14, 14) -> (M, C', 14, 14) -> (M, 2, 28, 28) logits."""
+    norm = None if settings.norm == "frozen" else _group_norm
     return (
         MultiScaleRoIAlign(names, MASK_POOL, sampling_ratio=2),
-        MaskRCNNHeads(settings.fpn_channels, settings.mask_layers, dilation=1),
+        MaskRCNNHeads(settings.fpn_channels, settings.mask_layers, dilation=1, norm_layer=norm),
         MaskRCNNPredictor(settings.mask_layers[-1], settings.mask_layers[-1], N_CLASSES),
     )
