@@ -108,8 +108,8 @@ OFFICIAL = MaskRCNNSettings(
 
 LIGHT = MaskRCNNSettings(
     backbone="mobilenet_v3_large", norm="batch", norm_eps=1e-3, masks="shared", short_px=240, long_px=320,
-    fpn_channels=64, anchors_px=((24, 34), (48, 68), (96, 136), (192, 272)), box_channels=256, joint_layers=(96,) * 4,
-    mask_layers=(64,) * 2, proposals=100, boxes_trained=32,
+    fpn_channels=64, anchors_px=((24, 34), (48, 68), (96, 136), (192, 272)), box_channels=256, joint_layers=(128,) * 4,
+    mask_layers=(64,) * 2, proposals=100, boxes_trained=64,
 )  # fmt: skip
 """For light machines and for training from scratch on a processor: pictures of 320 x 240."""
 
@@ -247,6 +247,7 @@ def _offset(heat: Tensor, row: Tensor, column: Tensor, *, along_x: bool) -> Tens
 
 # -- parts -----------------------------------------------------------------------------------------------------------
 
+_GROUP = 16  # channels that are normalised together, where the layer has as many
 _MEAN, _SPREAD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet's colours, as the official weights want
 
 
@@ -321,9 +322,22 @@ def _heads(settings: MaskRCNNSettings, names: list[str]) -> RoIHeads:
         mask_head=mask_head,
         mask_predictor=mask_predictor,
         keypoint_roi_pool=MultiScaleRoIAlign(names, JOINT_POOL, sampling_ratio=2),
-        keypoint_head=KeypointRCNNHeads(channels, settings.joint_layers),
+        keypoint_head=_joint_head(settings),
         keypoint_predictor=_JointPredictor(settings.joint_layers[-1], N_JOINTS),
     )
+
+
+def _joint_head(settings: MaskRCNNSettings) -> nn.Module:
+    """(M, C, 14, 14) -> (M, C', 14, 14); normalised where it is trained from nothing (He and others, ICCV 2019)."""
+    head: nn.Module = KeypointRCNNHeads(settings.fpn_channels, settings.joint_layers)
+    if settings.norm == "batch":
+        head = MaskRCNNHeads(settings.fpn_channels, settings.joint_layers, dilation=1, norm_layer=_group_norm)
+    return head
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    """Normalise each region by itself, since a batch may hold few of them or none."""
+    return nn.GroupNorm(max(1, channels // _GROUP), channels)
 
 
 class _JointPredictor(KeypointRCNNPredictor):  # type: ignore[misc]
@@ -334,9 +348,10 @@ class _JointPredictor(KeypointRCNNPredictor):  # type: ignore[misc]
 
 
 def _mask_part(settings: MaskRCNNSettings, names: list[str]) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """Pyramid and boxes -> (M, C, 14, 14) -> (M, C, 14, 14) -> (M, 2, 28, 28) logits."""
+    """Pyramid and boxes -> (M, C, 14, 14) -> (M, C', 14, 14) -> (M, 2, 28, 28) logits."""
+    norm = None if settings.norm == "frozen" else _group_norm
     return (
         MultiScaleRoIAlign(names, MASK_POOL, sampling_ratio=2),
-        MaskRCNNHeads(settings.fpn_channels, settings.mask_layers, dilation=1),
+        MaskRCNNHeads(settings.fpn_channels, settings.mask_layers, dilation=1, norm_layer=norm),
         MaskRCNNPredictor(settings.mask_layers[-1], settings.mask_layers[-1], N_CLASSES),
     )

@@ -80,7 +80,7 @@ def judge_pictures(network: MaskRCNN, pictures: Sequence[Picture], *, device: to
     figures: dict[str, float] = {}
     with_masks = network.settings.masks != "none" and have_masks(pictures)
     for kind, name in (("keypoints", "keypoint"), ("bbox", "box"), *((("segm", "mask"),) if with_masks else ())):
-        found = coco_figures(pictures, guesses, kind)  # type: ignore[arg-type]
+        found = coco_figures(pictures, guesses, kind)
         figures |= {f"{name}_ap": found["AP"] or 0.0, f"{name}_ap50": found["AP50"] or 0.0}
     return figures
 
