@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from har.cli.output import JsonFile
+from har.errors import ConfigError
 
 app = typer.Typer(help="Judge pose estimators, and train one's own.")
 
@@ -21,11 +22,22 @@ def evaluate(
             help="blazepose, blazepose-fast, a .task file; num_poses=N is MediaPipe's own search for N people.",
         ),
     ],
-    data: Annotated[Path, typer.Option(metavar="FILE.json", help="COCO keypoint annotations.")],
+    data: Annotated[
+        Path,
+        typer.Option(metavar="FILE.json|DIR", help="COCO keypoint annotations; with --people the folder of videos."),
+    ],
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the pictures' names start from. Default: near the file.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N pictures.")] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Instead of pictures: who is where in the videos of --data, rows of "
+            "video,frame,person,who,state,x,y,w,h.",
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N pictures or videos.")] = None,
     max_people: Annotated[
         int | None, typer.Option(min=1, max=10, metavar="N", help="Most people in a picture. Default: as the service.")
     ] = None,
@@ -37,9 +49,16 @@ def evaluate(
     ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Measure pose estimators on annotated pictures, side by side."""
-    from har.cli.pose_evaluate import evaluate_pictures
+    """Measure pose estimators side by side, on annotated pictures or on videos in which people were marked."""
+    from har.cli.pose_evaluate import evaluate_pictures, evaluate_videos
 
+    if people is not None:
+        if images is not None:
+            raise ConfigError("--images is for annotated pictures: leave it out with --people.")
+        evaluate_videos(
+            estimators, people=people, data=data, limit=limit, max_people=max_people, report=report, json_file=json
+        )
+        return
     evaluate_pictures(
         estimators,
         data=data,
