@@ -13,7 +13,8 @@ from typing import Any
 
 from graphs.layouts import COCO17
 from har import __version__
-from har.bench.pose_failures import Failure, as_jpeg, draw_failure, worst_failures
+from har.bench import pose_people
+from har.bench.pose_failures import Failure, as_jpeg, draw_failure, worst_in_pictures, worst_in_videos
 from har.bench.pose_quality import PCK_AT, PDJ_AT, Answers, how_measured
 from har.errors import ConfigError
 from har.pose.coco import Picture
@@ -23,6 +24,11 @@ PAGE, FIGURES = "index.html", "report.json"
 MOST_FAILURES = 8
 """Missed people, and poses on nobody, that are drawn of each estimator."""
 _SHOWN_PX = 480
+_CAUTION = (
+    '<div class="caution"><p>This page shows parts of the pictures. Do not pass it on where they may not be.</p></div>'
+)
+_IN_PICTURES = "The largest people missed, then the surest poses on nobody. The truth is blue, guesses are orange"
+_IN_VIDEOS = "Moments of different videos. Boxes marked by eye are blue, guesses are orange"
 
 
 def write_page(
@@ -51,15 +57,61 @@ def write_page(
         ConfigError: the folder cannot be written.
         AnnotationError: a picture cannot be read any more.
     """
-    failures = {each.contender.name: worst_failures(pictures, each, most=MOST_FAILURES) for each in answers}
-    made = (now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
+    failures = {each.contender.name: worst_in_pictures(pictures, each, most=MOST_FAILURES) for each in answers}
+    made = _made(now)
     sections = [
         _top(result, made),
         _quality(result),
         _joints(result),
-        *(_failures(name, found) for name, found in failures.items()),
-        _method(result, command=command, made=made),
+        *(_failures(name, found, _IN_PICTURES) for name, found in failures.items()),
+        _method(how_measured(result), command=command, made=made),
     ]
+    return _write(folder, sections, result)
+
+
+def write_video_page(
+    folder: Path,
+    result: Mapping[str, Any],
+    wrong: Mapping[str, Sequence[pose_people.Wrong]],
+    *,
+    data: Path,
+    command: str,
+    now: datetime | None = None,
+) -> Path:
+    """Write the page of videos and all figures to a folder; the page holds parts of their frames.
+
+    Args:
+        folder: made if it is not there.
+        result: as of `har.bench.pose_people.judge_videos`.
+        wrong: where each estimator was wrong, likewise.
+        data: the folder that the names of videos start from.
+        command: what was typed.
+        now: when; the clock's time if None.
+
+    Returns:
+        The page.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+        SourceError: a video cannot be read any more.
+    """
+    failures = {name: worst_in_videos(found, data, most=MOST_FAILURES) for name, found in wrong.items()}
+    made = _made(now)
+    sections = [
+        "<h1>Who is seen in these videos?</h1>",
+        f'<p class="under">{result["videos"]} videos, in which people were marked. {escape(made)}.</p>{_CAUTION}',
+        f"<h2>Side by side</h2><pre>{escape(pose_people.figures_text(result))}</pre>",
+        *(_failures(name, found, _IN_VIDEOS) for name, found in failures.items()),
+        _method(pose_people.how_measured(), command=command, made=made),
+    ]
+    return _write(folder, sections, result)
+
+
+def _made(now: datetime | None) -> str:
+    return (now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _write(folder: Path, sections: Sequence[str], result: Mapping[str, Any]) -> Path:
     style = files("har.training.report").joinpath("style.css").read_text(encoding="utf-8")
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -92,9 +144,7 @@ def _top(result: Mapping[str, Any], made: str) -> str:
     return (
         "<h1>How good are these pose estimators?</h1>"
         f'<p class="under">Judged by {result["pictures"]} pictures with {result["people"]} annotated people. '
-        f'{escape(made)}.</p><p class="lead">{lead}.</p>'
-        '<div class="caution"><p>This page shows parts of the annotated pictures. Do not pass it on where the '
-        "pictures may not be.</p></div>"
+        f'{escape(made)}.</p><p class="lead">{lead}.</p>{_CAUTION}'
     )
 
 
@@ -135,15 +185,12 @@ def _table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]]) -> s
     return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
 
 
-def _failures(name: str, failures: Sequence[Failure]) -> str:
+def _failures(name: str, failures: Sequence[Failure], what: str) -> str:
     title = f"<h2>The worst failures of {escape(name)}</h2>"
     if not failures:
         return f"{title}<p>There is none: everybody is found, and every pose lies on somebody.</p>"
     drawn = "".join(_figure(failure) for failure in failures)
-    return (
-        f"{title}<p>The largest people missed, then the surest poses on nobody. The truth is blue, guesses are orange; "
-        f'the thick box is what went wrong.</p><div class="pair">{drawn}</div>'
-    )
+    return f'{title}<p>{what}; the thick box is what went wrong.</p><div class="pair">{drawn}</div>'
 
 
 def _figure(failure: Failure) -> str:
@@ -154,8 +201,8 @@ def _figure(failure: Failure) -> str:
     )
 
 
-def _method(result: Mapping[str, Any], *, command: str, made: str) -> str:
-    told = "".join(f"<li>{escape(line)}</li>" for line in how_measured(result))
+def _method(lines: Sequence[str], *, command: str, made: str) -> str:
+    told = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return (
         f'<h2>How this was measured</h2><ul class="findings">{told}</ul><p class="note">All figures are in {FIGURES}, '
         f"as fractions.</p><footer><code>{escape(command)}</code><br>har {escape(__version__)}, {escape(made)}. Not a "

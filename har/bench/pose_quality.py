@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphs.layouts import COCO17
 from har.bench.machine import describe_machine, measure_yardstick
 from har.errors import AnnotationError
-from har.pose import BLAZEPOSE, Estimator, check_estimator, open_estimator
-from har.pose.blazepose import BlazePose
+from har.pose import MASKRCNN, Estimator, gives_masks, open_estimator, plain_people
 from har.pose.coco import Person, Picture, load_image
 from har.pose.coco_protocol import check_coco_installed, coco_figures, have_masks
 from har.pose.metrics import Guess, box_errors, guess, joint_oks, pair, share_within, torso_errors
-from har.records import FloatArray, Frame, ImageArray
+from har.records import FloatArray, Frame, ImageArray, Pose
 from har.training.bounds import share_interval
 
 FOUND_OKS = 0.5
 """A person is found if a pose of their own is at least this like them."""
 TALL_PX = 100.0
-"""People whose box is lower are counted in AP, but not in the share of people found."""
+"""People whose box is not higher are counted in AP, but not in the share of people found."""
 STILL_STEP_S = 0.5
 PDJ_AT, PCK_AT = (0.1, 0.2), (0.2, 0.5)
 NOBODYS_OVERLAP = 0.1
 """A pose whose box shares less than this with everybody's (intersection over the smaller one) lies on nobody."""
 
-_PLAIN = re.compile(r"num_poses=([1-9]|10)")
-
 Tell: TypeAlias = Callable[[int, int], None]
 """Called with the number of pictures done and of all."""
-
-
-@runtime_checkable
-class GuessesItself(Protocol):
-    """An estimator that knows more than joints: its own boxes and scores, and perhaps masks."""
-
-    def guesses(self, frame: Frame) -> Sequence[Guess]:
-        """Find everybody."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +45,19 @@ class Contender:
     name: str
     max_people: int
 
-    def check(self) -> None:
-        """Find a user's mistake before the work begins.
-
-        Raises:
-            ConfigError: no such estimator.
-            WeightsError: its weights are missing.
-        """
-        check_estimator(BLAZEPOSE if _PLAIN.fullmatch(self.name) else self.name)
-
-    def open(self) -> Estimator:
-        """Open it anew: it has seen nothing yet."""
-        if plain := _PLAIN.fullmatch(self.name):
-            return BlazePose(max_people=int(plain[1]))
-        return open_estimator(self.name, max_people=self.max_people)
+    @property
+    def most_people(self) -> int:
+        """What it really looks for: `num_poses=N` says so itself."""
+        return plain_people(self.name) or self.max_people
 
     @property
     def remembers(self) -> bool:
-        """Its answer depends on what it saw before: such ones are shown every picture several times."""
-        return self.name.startswith(BLAZEPOSE) or self.name.endswith(".task") or bool(_PLAIN.fullmatch(self.name))
+        """Its answer depends on what it saw before: BlazePose's do, those of trained networks do not."""
+        return self.name.partition(":")[0] != MASKRCNN and not Path(self.name).expanduser().is_dir()
+
+    def open(self, *, masks: bool) -> Estimator:
+        """Open it anew: it has seen nothing yet. With masks it draws outlines, if it can."""
+        return open_estimator(self.name, max_people=self.max_people, masks=masks)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,11 +68,13 @@ class Answers:
         contender: who.
         guesses: by the id of the picture.
         frame_s: processor time of each frame that it was shown, all threads together.
+        draws_masks: it was asked for outlines and can give them.
     """
 
     contender: Contender
     guesses: dict[int, list[Guess]] = field(default_factory=dict)
     frame_s: list[float] = field(default_factory=list)
+    draws_masks: bool = False
 
 
 def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, shows: int, tell: Tell) -> list[Answers]:
@@ -104,15 +88,16 @@ def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, show
         AnnotationError: a picture cannot be read.
         PoseError: an estimator failed.
     """
-    answers = [Answers(contender) for contender in contenders]
-    lasting = {each.name: each.open() for each in contenders if not each.remembers}
+    masks = have_masks(pictures)
+    answers = [Answers(contender, draws_masks=masks and gives_masks(contender.name)) for contender in contenders]
+    lasting = {each.name: each.open(masks=masks) for each in contenders if not each.remembers}
     try:
         for number, picture in enumerate(pictures):
             tell(number, len(pictures))
             image = load_image(picture)
             for each in answers:
                 if each.contender.remembers:
-                    estimator = each.contender.open()
+                    estimator = each.contender.open(masks=masks)
                     try:
                         each.guesses[picture.id] = _look(estimator, image, each.frame_s, shows=shows)
                     finally:
@@ -128,16 +113,13 @@ def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, show
 
 def _look(estimator: Estimator, image: ImageArray, frame_s: list[float], *, shows: int) -> list[Guess]:
     """Show a picture so many times; give the last answer, and add what each took."""
-    found: Sequence[Guess] = ()
+    found: Sequence[Pose] = ()
     for show in range(shows):
         began_s = time.process_time()
         frame = Frame(image, STILL_STEP_S * (show + 1), STILL_STEP_S * (show + 1), "evaluate")
-        if isinstance(estimator, GuessesItself):
-            found = estimator.guesses(frame)
-        else:
-            found = [guess(pose) for pose in estimator.estimate(frame)]
+        found = estimator.estimate(frame)
         frame_s.append(time.process_time() - began_s)
-    return list(found)
+    return [guess(pose, width_px=image.shape[1], height_px=image.shape[0]) for pose in found]
 
 
 def judge(pictures: Sequence[Picture], answers: Sequence[Answers], *, shows: int) -> dict[str, Any]:
@@ -217,13 +199,12 @@ def _row(pictures: Sequence[Picture], answers: Answers) -> dict[str, Any]:
     tall = [each for each in everybody if each.person.box[3] > TALL_PX]
     n_found = sum(each.oks >= FOUND_OKS for each in tall)
     all_guesses = [guess for guesses in answers.guesses.values() for guess in guesses]
-    masks = have_masks(pictures) and any(guess.mask is not None for guess in all_guesses)
     return {
         "estimator": answers.contender.name,
-        "max_people": answers.contender.max_people,
+        "max_people": answers.contender.most_people,
         "keypoints": coco_figures(pictures, answers.guesses, "keypoints"),
         "box": coco_figures(pictures, answers.guesses, "bbox"),
-        "mask": coco_figures(pictures, answers.guesses, "segm") if masks else None,
+        "mask": coco_figures(pictures, answers.guesses, "segm") if answers.draws_masks else None,
         "tall_found": {
             "n": len(tall),
             "found": n_found,
@@ -262,32 +243,36 @@ def _mean(values: FloatArray) -> float | None:
     return float(there.mean()) if len(there) else None
 
 
+_COLUMNS = {
+    **dict.fromkeys(("AP", "AP50", "AP75", "AR"), 7),
+    "box AP": 8,
+    "mask AP": 9,
+    **dict.fromkeys(("PDJ@0.1", "PDJ@0.2", "PCK@0.2", "PCK@0.5"), 9),
+    "ms a frame": 12,
+}
+
+
 def as_text(result: Mapping[str, Any]) -> str:
     """Write the figures for people."""
     rows = result["rows"]
+    wide = max(24, *(len(row["estimator"]) + 2 for row in rows))
     lines = [
-        (
-            f"{result['pictures']} pictures, {result['people']} annotated people, {result['tall_people']} of them taller "
-            f"than {TALL_PX:.0f} px"
-        ),
+        f"{result['pictures']} pictures, {result['people']} people annotated, {result['tall_people']} over 100 px tall",
         "",
-        (
-            f"{'':24}{'AP':>7}{'AP50':>7}{'AP75':>7}{'AR':>7}{'box AP':>8}{'mask AP':>9}{'PDJ@0.1':>9}{'PDJ@0.2':>9}"
-            f"{'PCK@0.2':>9}{'PCK@0.5':>9}{'ms a frame':>12}"
-        ),
+        f"{'':{wide}}" + "".join(f"{name:>{width}}" for name, width in _COLUMNS.items()),
     ]
     for row in rows:
         points = [_show(row["keypoints"][name], 7) for name in ("AP", "AP50", "AP75", "AR")]
         areas = [_show(row["box"]["AP"], 8), _show(row["mask"]["AP"] if row["mask"] else None, 9)]
         within = [_show(row[name][at], 9) for name, at in _within()]
-        lines.append(f"{row['estimator']:24}{''.join([*points, *areas, *within])}{row['ms_per_frame'] or 0:12.1f}")
-    lines += ["", f"{'':24}{'taller people found':>34}{'poses':>8}{'on nobody':>11}{'PDJ@0.2 of those found':>25}"]
+        lines.append(f"{row['estimator']:{wide}}{''.join([*points, *areas, *within])}{row['ms_per_frame'] or 0:12.1f}")
+    lines += ["", f"{'':{wide}}{'taller people found':>34}{'poses':>8}{'on nobody':>11}{'PDJ@0.2 of those found':>25}"]
     for row in rows:
         lines.append(
-            f"{row['estimator']:24}{_share(row['tall_found']):>34}{row['guesses']:8}{row['on_nobody']:11}"
+            f"{row['estimator']:{wide}}{share_text(row['tall_found']):>34}{row['guesses']:8}{row['on_nobody']:11}"
             f"{_show(row['pdj_of_found']['0.2'], 25)}"
         )
-    lines += ["", "OKS of each joint", f"{'':24}" + "".join(f"{row['estimator'][:17]:>18}" for row in rows)]
+    lines += ["", "OKS of each joint", f"{'':24}" + "".join(f"{row['estimator'][-17:]:>18}" for row in rows)]
     for name in COCO17.joints:
         lines.append(f"{name:24}" + "".join(_show(row["joint_oks"][name], 18) for row in rows))
     return "\n".join([*lines, "", *how_measured(result)])
@@ -298,14 +283,10 @@ def how_measured(result: Mapping[str, Any]) -> list[str]:
     return [
         "AP and AR: pycocotools (OKS 0.50 to 0.95, 20 poses a picture; box and mask AP: one class, so it is mAP too).",
         f"Found: a pose of their own with OKS >= {FOUND_OKS:g}; in brackets the 95 % interval.",
-        (
-            "PDJ: joints nearer than this share of the torso (left shoulder to right hip); PCK: of the longer side of the "
-            "box. Joints of people without a pose are missed, in PDJ, PCK and OKS."
-        ),
-        (
-            f"Estimators that remember see each picture {result['shows']} times, {STILL_STEP_S:g} s apart, opened anew; "
-            "the last answer counts. Boxes of poses alone lie round the joints seen, which is smaller than a body."
-        ),
+        "PDJ: joints nearer than this share of the torso (left shoulder to right hip); PCK: of the box's longer side.",
+        "Joints of people without a pose are missed, in PDJ, PCK and OKS.",
+        f"Estimators that remember are opened anew for each picture and shown it {result['shows']} times.",
+        "Boxes of poses alone lie round the joints seen, which is smaller than a body.",
         "ms a frame: processor time of all threads, median.",
     ]
 
@@ -318,8 +299,9 @@ def _show(value: float | None, width: int) -> str:
     return f"{'-' if value is None else format(value, '.3f'):>{width}}"
 
 
-def _share(counted: Mapping[str, Any]) -> str:
+def share_text(counted: Mapping[str, Any]) -> str:
+    """Write "found of n: share (interval)"."""
     if not counted["n"]:
         return "-"
     low, high = counted["interval"]
-    return f"{counted['found']} of {counted['n']}: {counted['share']:.2f} ({low:.2f} to {high:.2f})"
+    return f"{counted['found']} of {counted['n']}: {counted['share']:.3f} ({low:.2f} to {high:.2f})"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from har.cli.output import JsonFile
+from har.errors import ConfigError
 
 app = typer.Typer(help="Judge pose estimators, and train one's own.")
 
@@ -21,11 +22,22 @@ def evaluate(
             help="blazepose, blazepose-fast, a .task file; num_poses=N is MediaPipe's own search for N people.",
         ),
     ],
-    data: Annotated[Path, typer.Option(metavar="FILE.json", help="COCO keypoint annotations.")],
+    data: Annotated[
+        Path,
+        typer.Option(metavar="FILE.json|DIR", help="COCO keypoint annotations; with --people the folder of videos."),
+    ],
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the pictures' names start from. Default: near the file.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N pictures.")] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Instead of pictures: who is where in the videos of --data, rows of "
+            "video,frame,person,who,state,x,y,w,h.",
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N pictures or videos.")] = None,
     max_people: Annotated[
         int | None, typer.Option(min=1, max=10, metavar="N", help="Most people in a picture. Default: as the service.")
     ] = None,
@@ -37,9 +49,16 @@ def evaluate(
     ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Measure pose estimators on annotated pictures, side by side."""
-    from har.cli.pose_evaluate import evaluate_pictures
+    """Measure pose estimators side by side, on annotated pictures or on videos in which people were marked."""
+    from har.cli.pose_evaluate import evaluate_pictures, evaluate_videos
 
+    if people is not None:
+        if images is not None:
+            raise ConfigError("--images is for annotated pictures: leave it out with --people.")
+        evaluate_videos(
+            estimators, people=people, data=data, limit=limit, max_people=max_people, report=report, json_file=json
+        )
+        return
     evaluate_pictures(
         estimators,
         data=data,
@@ -55,16 +74,26 @@ def evaluate(
 @app.command("train", epilog="Example: har pose train hourglass runs/scenes --detector bundles/eye --out bundles/pose")
 def train(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="hourglass, deeppose, or centernet: the detector.")],
-    data: Annotated[
-        list[Path],
-        typer.Argument(metavar="DATA...", help="Folders of `har synth scenes`, or COCO keypoint files beside images."),
-    ],
     out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The bundle to write; must not exist.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DATA...", help="Folders of `har synth scenes`, or COCO keypoint files beside images."),
+    ] = None,
+    teach: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Videos of your own cameras, for --teacher to label; repeatable."),
+    ] = None,
+    teacher: Annotated[
+        str, typer.Option(metavar="NAME", help="The heavy estimator, as --pose of har run.")
+    ] = "blazepose",
     detector: Annotated[
         Path | None, typer.Option(metavar="BUNDLE", help="What finds people, for hourglass and deeppose.")
     ] = None,
     test: Annotated[
-        list[Path] | None, typer.Option(metavar="DATA", help="Other pictures to judge the result by; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            metavar="DATA", help="Other pictures to judge the result by, or videos for --teacher; repeatable."
+        ),
     ] = None,
     start_from: Annotated[
         Path | None, typer.Option("--from", metavar="BUNDLE", help="Begin with the weights of one of the same kind.")
@@ -86,14 +115,19 @@ def train(
 
     First a detector (centernet), then with it a model of one person's crop; `har run --pose BUNDLE` uses both. A tenth
     of the scenes is held out to choose the best pass by. Ctrl-C keeps what was learnt for --resume.
+
+    With --teach DIR a heavy estimator labels frames of the videos there, and the model learns from what it is sure
+    of; these frames are kept in a hidden folder beside the bundle until it is written.
     """
     from har.cli.pose_train import train as train_bundle
 
     train_bundle(
         kind,
-        data,
+        data or [],
         out=out,
         detector=detector,
+        teach=teach or [],
+        teacher=teacher,
         test=test or [],
         start_from=start_from,
         epochs=epochs,

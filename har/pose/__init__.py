@@ -8,6 +8,7 @@ from har.pose.estimators import (
     check_estimator,
     gives_masks,
     open_estimator,
+    plain_people,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "check_estimator",
     "gives_masks",
     "open_estimator",
+    "plain_people",
 ]

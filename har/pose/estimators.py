@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from har.pose.weights import blazepose_path
 from har.records import Frame, Pose
 
 BLAZEPOSE, BLAZEPOSE_FAST = "blazepose", "blazepose-fast"
+_PLAIN = re.compile(r"num_poses=([1-9]|10)")
 
 
 class Estimator(Protocol):
@@ -57,6 +59,8 @@ def open_estimator(name: str, *, max_people: int, masks: bool = False) -> Estima
         BundleError: a trained estimator does not verify.
         WeightsError: its weights are missing or refused.
     """
+    if plain := plain_people(name):
+        return BlazePose(max_people=plain)
     if name == BLAZEPOSE:
         return BlazePose(max_people=max_people)
     if name == BLAZEPOSE_FAST:
@@ -69,6 +73,12 @@ def open_estimator(name: str, *, max_people: int, masks: bool = False) -> Estima
     return TRAINED[pose_bundle_kind(folder)](folder, max_people=max_people, short_px=short_px, masks=masks)
 
 
+def plain_people(name: str) -> int | None:
+    """Give N of "num_poses=N", MediaPipe's own search for several people: what others are held against."""
+    named = _PLAIN.fullmatch(name)
+    return int(named[1]) if named else None
+
+
 def check_estimator(name: str) -> None:
     """Find a user's mistake before anything starts: an unknown estimator, or weights that are not there.
 
@@ -77,7 +87,7 @@ def check_estimator(name: str) -> None:
         BundleError: a trained estimator is not whole.
         WeightsError: its weights are missing or damaged.
     """
-    if name == BLAZEPOSE:
+    if name == BLAZEPOSE or plain_people(name):
         blazepose_path()
     elif name == BLAZEPOSE_FAST:
         blazepose_path()
@@ -122,6 +132,6 @@ def bundle_of(name: str) -> tuple[Path, int | None]:
 
 def gives_masks(name: str) -> bool:
     """Say whether an estimator, once checked, can give silhouettes of people beside their joints."""
-    if name in (BLAZEPOSE, BLAZEPOSE_FAST) or name.endswith(".task"):
+    if name in (BLAZEPOSE, BLAZEPOSE_FAST) or name.endswith(".task") or plain_people(name):
         return False
     return pose_bundle_settings(bundle_of(name)[0]).get("masks", "none") in ("shared", "apart")

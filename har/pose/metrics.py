@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from graphs.layouts import COCO17
 from har.errors import ShapeError
 from har.pose.coco import Mask, Person
+from har.pose.masks import paste, write_mask
 from har.records import SEEN_SCORE, FloatArray, Pose
 
 COCO_FALLOFF: FloatArray = 2 * np.array(
@@ -23,6 +24,9 @@ COCO_FALLOFF: FloatArray = 2 * np.array(
     np.float32,
 )  # fmt: skip
 """(17,) how far each joint may be off before it counts little, over the root of the body's area (COCO's 2 sigma)."""
+
+ALIKE_OKS = 0.1
+"""A pose less like a person than this is not theirs, however far it is from everybody else."""
 
 _SHOULDER, _HIP = COCO17.joints.index("left_shoulder"), COCO17.joints.index("right_hip")
 _TORSO = [_SHOULDER, _HIP]
@@ -49,18 +53,27 @@ class Guess:
             raise ShapeError(f"a guess is a coco17 pose with a box (4,), got {self.pose.layout} and {self.box.shape}.")
 
 
-def guess(pose: Pose, *, mask: Mask | None = None) -> Guess:
-    """Make a guess of a pose alone: the box is that round the joints seen, the score the mean of all joints' scores.
+def guess(pose: Pose, *, width_px: int, height_px: int) -> Guess:
+    """Make a guess of a pose in a picture of this size; the score is the mean of all joints' scores.
 
-    A body is larger than the box round its joints (by hair, hands and feet), so box AP from poses alone is low.
+    A pose with a silhouette brings its box and mask along. The box of another lies round the joints seen: a body is
+    larger (by hair, hands and feet), so box AP of joints alone is low.
+
+    Raises:
+        ConfigError: it has a silhouette, and pycocotools is not installed.
     """
+    score = float(np.mean(pose.score))
+    if pose.silhouette is not None:
+        low, high = pose.silhouette.box[:2], pose.silhouette.box[2:]
+        mask = write_mask(paste(pose.silhouette, width_px=width_px, height_px=height_px))
+        return Guess(pose, score, np.concatenate([low, high - low]).astype(np.float32), mask)
     places = pose.xy[seen(pose)]
     if not len(places):
         places = pose.xy[np.isfinite(pose.xy).all(axis=1)]
     if not len(places):
         places = np.zeros((1, 2), np.float32)
     low, high = places.min(axis=0), places.max(axis=0)
-    return Guess(pose, float(np.mean(pose.score)), np.concatenate([low, high - low]).astype(np.float32), mask)
+    return Guess(pose, score, np.concatenate([low, high - low]).astype(np.float32))
 
 
 def seen(pose: Pose) -> npt.NDArray[np.bool_]:
@@ -121,7 +134,7 @@ def pair(people: Sequence[Person], poses: Sequence[Pose]) -> list[tuple[int, int
     """Say whose pose is whose, so that all OKS together are highest; nobody gets two poses, no pose two people.
 
     Returns:
-        (person, pose, OKS) by their places in the sequences, only where the OKS is above 0.
+        (person, pose, OKS) by their places in the sequences, only where they are alike at all.
     """
     if not people or not poses:
         return []
@@ -130,7 +143,7 @@ def pair(people: Sequence[Person], poses: Sequence[Pose]) -> list[tuple[int, int
     return [
         (int(row), int(column), float(likeness[row, column]))
         for row, column in zip(rows, columns, strict=True)
-        if likeness[row, column] > 0
+        if likeness[row, column] >= ALIKE_OKS
     ]
 
 

@@ -27,7 +27,7 @@ from har.pose.metrics import (
     share_within,
     torso_errors,
 )
-from har.records import Pose
+from har.records import Pose, Silhouette
 
 BODY = np.array(
     [[50, 12], [53, 9], [47, 9], [57, 11], [43, 11], [64, 30], [36, 30], [68, 50], [32, 50], [70, 68], [30, 68],
@@ -45,6 +45,10 @@ def person(*, x: float = 0.0, y: float = 0.0, hidden: tuple[int, ...] = (), **ch
 
 def pose(*, x: float = 0.0, y: float = 0.0, score: float = 0.9) -> Pose:
     return Pose(BODY + np.float32([x, y]), np.full(17, score, np.float32))
+
+
+def made_of(one: Pose) -> Guess:
+    return guess(one, width_px=320, height_px=240)
 
 
 def test_a_pose_on_every_joint_is_alike_and_one_far_away_is_not() -> None:
@@ -107,7 +111,7 @@ def test_a_guess_has_the_box_round_the_joints_seen_and_their_mean_score() -> Non
     one.score[0] = 0.05
     one.xy[1] = np.nan
 
-    made = guess(one)
+    made = made_of(one)
 
     assert int(seen(one).sum()) == 15
     np.testing.assert_array_equal(made.box, [30, 9, 40, 111])
@@ -118,7 +122,16 @@ def test_a_guess_has_the_box_round_the_joints_seen_and_their_mean_score() -> Non
 def test_a_pose_without_any_joint_seen_is_still_a_guess(place: float) -> None:
     empty = Pose(np.full((17, 2), place, np.float32), np.zeros(17, np.float32))
 
-    np.testing.assert_array_equal(guess(empty).box, [0, 0, 0, 0])
+    np.testing.assert_array_equal(made_of(empty).box, [0, 0, 0, 0])
+
+
+def test_a_guess_of_a_pose_with_a_silhouette_has_its_box_and_mask() -> None:
+    shape = Silhouette(np.array([20, 10, 60, 90], np.float32), np.full((28, 28), 255, np.uint8))
+
+    made = made_of(Pose(BODY, np.full(17, 0.5, np.float32), silhouette=shape))
+
+    np.testing.assert_array_equal(made.box, [20, 10, 40, 80])
+    assert 0.9 * 3200 < masks.area(made.mask) <= 3200
 
 
 def runs(x: int, y: int, width: int, height: int) -> dict[str, Any]:
@@ -211,10 +224,10 @@ def test_the_figures_are_those_of_cocos_own_program_to_the_last_digit(kind: Kind
 
 def test_only_the_surest_20_of_a_picture_count_for_joints(tmp_path: Path) -> None:
     picture = Picture(1, tmp_path / "a.jpg", 320, 240, (person(),))
-    ghosts = [guess(pose(x=500, score=0.9)) for _ in range(20)]
+    ghosts = [made_of(pose(x=500, score=0.9)) for _ in range(20)]
 
-    crowded = coco_figures([picture], {1: [*ghosts, guess(pose(score=0.5))]}, "keypoints")
-    alone = coco_figures([picture], {1: [*ghosts[1:], guess(pose(score=0.5))]}, "keypoints")
+    crowded = coco_figures([picture], {1: [*ghosts, made_of(pose(score=0.5))]}, "keypoints")
+    alone = coco_figures([picture], {1: [*ghosts[1:], made_of(pose(score=0.5))]}, "keypoints")
 
     assert crowded["AR"] == 0
     assert alone["AR"] == 1
@@ -224,7 +237,7 @@ def test_nobody_found_is_an_ap_of_0_and_nobody_there_is_none(tmp_path: Path) -> 
     there, empty = (Picture(k, tmp_path / "a.jpg", 320, 240, people) for k, people in ((1, (person(),)), (2, ())))
 
     assert coco_figures([there], {}, "keypoints")["AP"] == 0
-    assert coco_figures([empty], {2: [guess(pose())]}, "keypoints")["AP"] is None
+    assert coco_figures([empty], {2: [made_of(pose())]}, "keypoints")["AP"] is None
 
 
 def test_guesses_with_outlines_are_judged_as_masks(tmp_path: Path) -> None:
