@@ -21,6 +21,7 @@ from har.pose.bundle import (
     CROP_KINDS,
     DEEPPOSE,
     HOURGLASS,
+    MASKRCNN,
     PoseBundle,
     load_pose_bundle,
     save_pose_bundle,
@@ -29,6 +30,7 @@ from har.pose.coco import Picture
 from har.pose.networks.centernet import CenterNet, CenterNetSettings
 from har.pose.networks.deeppose import DeepPose, DeepPoseSettings
 from har.pose.networks.hourglass import Hourglass, HourglassSettings
+from har.pose.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
 from har.pose.trained import make_network
 from har.training.checkpoint import forget_checkpoints, require_space
 from har.training.devices import CPU, Device
@@ -36,6 +38,9 @@ from har.training.interrupts import heard_after_the_step
 from har.training.pose.crops import CropLesson, people_in
 from har.training.pose.detection import DetectorLesson
 from har.training.pose.export import difference, to_onnx
+from har.training.pose.export_instances import instances_difference, instances_to_onnx
+from har.training.pose.instances import MaskRCNNLesson, make_mask_rcnn
+from har.training.pose.lesson import Lesson
 from har.training.pose.loop import Fit, Given, Plan, Progress, fit
 from har.training.pose.pictures import digest_of, hold_out
 
@@ -45,10 +50,23 @@ PLANS = {
     HOURGLASS: Plan(epochs=20, batch_size=16, learning_rate=2e-3),
     DEEPPOSE: Plan(epochs=40, batch_size=32, learning_rate=2e-3),
     CENTERNET: Plan(epochs=25, batch_size=16, learning_rate=2e-3),
+    MASKRCNN: Plan(epochs=30, batch_size=4, learning_rate=2e-3),
 }
 """How each kind is trained."""
 RESERVE_SHARE, RESERVE_MIN_S = 0.02, 20.0
 """Kept of a time limit for the export and for writing."""
+
+
+def _exported(network: nn.Module) -> tuple[bytes | None, float | None]:
+    """Give a network as ONNX and how far its answers are from torch's; None for what cannot be had here."""
+    if isinstance(network, MaskRCNN):
+        blob = instances_to_onnx(network)
+        return blob, None if blob is None else instances_difference(blob, network)
+    width, height = shown_size(network)
+    blob = to_onnx(network, width=width, height=height)
+    return blob, None if blob is None else difference(blob, network, width=width, height=height)
+
+
 MOST_DIFFERENCE = 1e-3
 """Of an exported network's answer from torch's."""
 _COPIES_KEPT = 12  # times the size of the weights: state, its successor while it is written, and the bundle
@@ -156,20 +174,22 @@ def make_lesson(
     *,
     taught: Sequence[Picture] = (),
     start_from: Path | None = None,
-) -> DetectorLesson | CropLesson:
+) -> Lesson:
     """Give what a kind of estimator learns from, with a network of its own, or one that begins where another ended.
 
     Raises:
         ConfigError: that one is of another kind.
         BundleError: it does not verify.
     """
+    bundle = None if start_from is None else load_pose_bundle(start_from)
+    if bundle is not None and bundle.kind != kind:
+        raise ConfigError(f"{start_from}: is a {bundle.kind}. Give --from a {kind}.")
+    if kind == MASKRCNN:
+        return MaskRCNNLesson(make_mask_rcnn(bundle), [*learn, *taught], check)
     network: Hourglass | DeepPose | CenterNet
-    if start_from is None:
+    if bundle is None:
         network = {HOURGLASS: Hourglass, DEEPPOSE: DeepPose, CENTERNET: CenterNet}[kind]()
     else:
-        bundle = load_pose_bundle(start_from)
-        if bundle.kind != kind:
-            raise ConfigError(f"{start_from}: is a {bundle.kind}. Give --from a {kind}.")
         network = make_network(bundle)
     if isinstance(network, CenterNet):
         return DetectorLesson(network, [*learn, *taught], check)
@@ -197,7 +217,7 @@ def check_kind(kind: str, detector: Path | None) -> None:
 
 
 def run_lesson(
-    lesson: DetectorLesson | CropLesson,
+    lesson: Lesson,
     plan: Plan,
     *,
     out: Path,
@@ -241,9 +261,7 @@ def write_pose_bundle(
         TrainingError: the exported network does not compute what torch does.
     """
     network.cpu().load_state_dict(found.state)
-    width, height = shown_size(network)
-    blob = to_onnx(network, width=width, height=height)
-    differs = None if blob is None else difference(blob, network, width=width, height=height)
+    blob, differs = _exported(network)
     if differs is not None and not differs < MOST_DIFFERENCE:
         raise TrainingError(f"the exported network differs from torch's by {differs:.1e}. Report this as a bug.")
     chosen = found.history[found.epoch - 1]
@@ -287,7 +305,7 @@ def shown_size(network: nn.Module) -> tuple[int, int]:
 def settings_of(network: nn.Module) -> dict[str, object]:
     """Give what a network is built from, as JSON can hold it."""
     settings = network.settings
-    assert isinstance(settings, HourglassSettings | DeepPoseSettings | CenterNetSettings)
+    assert isinstance(settings, HourglassSettings | DeepPoseSettings | CenterNetSettings | MaskRCNNSettings)
     return asdict(settings)
 
 
