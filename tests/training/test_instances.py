@@ -127,6 +127,24 @@ def test_a_full_silhouette_fills_its_box_and_an_empty_one_nothing() -> None:
 
 
 @pytest.mark.slow
+def test_as_onnx_it_bears_pictures_with_nobody(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = MaskRCNN(TINY).eval()
+    torch.nn.init.constant_(network.roi_heads.box_predictor.cls_score.bias[1:], -9.0)
+    blob = instances_to_onnx(network)
+    assert blob is not None
+
+    difference = instances_difference(blob, network)
+
+    assert difference is not None
+    assert difference < 1e-3
+    folder = tmp_path / "b"
+    save_pose_bundle(folder, kind="maskrcnn", settings=asdict(TINY), state=network.state_dict(), trained={}, onnx=blob)
+    black = np.zeros((96, 128, 3), dtype=np.uint8)
+    assert MaskRCNNEstimator(folder, max_people=3, masks=True).estimate(Frame(black, 0.0, 0.0, "hall")) == ()
+
+
+@pytest.mark.slow
 def test_as_onnx_it_gives_what_torch_gives_and_runs_as_an_estimator(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = MaskRCNN(TINY).eval()

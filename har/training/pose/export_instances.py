@@ -26,7 +26,7 @@ _OPSET = 18
 
 
 class _Whole(nn.Module):
-    """From a picture (1, 3, short_px, long_px) in [0, 1] to the tensors named in `OUTPUTS`."""
+    """From a picture (1, 3, short_px, long_px) in [0, 1] to the tensors of `OUTPUTS`; the last box is nobody's."""
 
     def __init__(self, network: MaskRCNN) -> None:
         super().__init__()
@@ -37,7 +37,14 @@ class _Whole(nn.Module):
         normal = self.network.transform.normalize(picture[0])[None]  # (1, 3, S, L)
         beside = (-settings.long_px % size_divisible, -settings.short_px % size_divisible)
         padded = F.pad(normal, (0, beside[0], 0, beside[1]))  # (1, 3, H, W), multiples of 32
-        found = self.network.find(padded, (settings.short_px, settings.long_px))
+        size = (settings.short_px, settings.long_px)
+        features = self.network.backbone(padded)  # each level (1, C, H/s, W/s)
+        boxes, scores = self.network.find_boxes(padded, size, features)  # (M, 4), (M,)
+        # One more, of nobody: ONNX Runtime cannot reshape what there is nothing of.
+        boxes = torch.cat([boxes, boxes.new_tensor([[0.0, 0.0, settings.long_px, settings.short_px]])])  # (M + 1, 4)
+        scores = torch.cat([scores, scores.new_zeros(1)])  # (M + 1,)
+        found = self.network.describe(padded, size, features, boxes, with_masks=True)
+        found["scores"] = scores
         return tuple(found[name] for name in OUTPUTS if name in found)
 
 
