@@ -73,7 +73,9 @@ def evaluate(
 
 @app.command("train", epilog="Example: har pose train hourglass runs/scenes --detector bundles/eye --out bundles/pose")
 def train(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="hourglass, deeppose, or centernet: the detector.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="maskrcnn, hourglass, deeppose; or centernet, the detector of those.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The bundle to write; must not exist.")],
     data: Annotated[
         list[Path] | None,

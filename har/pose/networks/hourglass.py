@@ -111,7 +111,8 @@ class _Glass(nn.Module):
         y = self.down(F.max_pool2d(x, 2))  # (N, C, H/2, W/2)
         y = self.up(self.inner(y))  # (N, C, H/2, W/2)
         y = F.interpolate(y, scale_factor=2.0, mode="nearest")  # (N, C, H, W)
-        return y + self.beside(x)  # (N, C, H, W)
+        beside: Tensor = self.beside(x)  # (N, C, H, W)
+        return y + beside  # (N, C, H, W)
 
 
 def _conv(n_in: int, n_out: int, size: int, *, stride: int = 1) -> nn.Sequential:
@@ -132,9 +133,8 @@ def heat_targets(joints: Tensor, settings: HourglassSettings) -> Tensor:
     n_cells = settings.size_px // STRIDE
     middles = torch.arange(n_cells, device=joints.device) + 0.5  # (S/4,)
     across, down = (joints * n_cells).unbind(-1)  # (N, V) each
-    squares: Tensor = (middles - across[..., None]).square()[..., None, :] + (middles - down[..., None]).square()[
-        ..., None
-    ]
+    x_squares, y_squares = ((middles - each[..., None]).square() for each in (across, down))  # (N, V, S/4) each
+    squares: Tensor = x_squares[..., None, :] + y_squares[..., None]  # (N, V, S/4, S/4)
     if settings.target == "cauchy":
         return 1 / (1 + squares / settings.sigma**2)  # (N, V, S/4, S/4)
     return torch.exp(squares / (-2 * settings.sigma**2))  # (N, V, S/4, S/4)
