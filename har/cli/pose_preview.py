@@ -102,4 +102,4 @@ def _point(xy: FloatArray) -> tuple[float, float]:
 
 
 def _width(image: ImageArray) -> int:
-    return max(2, min(image.shape[:2]) // 120)
+    return max(2, int(min(image.shape[:2])) // 120)
