@@ -27,6 +27,7 @@ N_JOINTS = 17
 STRIDE = 4
 """Pixels of the crop to one of a heat map."""
 _SMALLEST = 1e-6
+_NEAR = 9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,8 @@ def hourglass_loss(maps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         targets: (N, V, H, W).
         weights: (N, V); 0 for a joint of which nothing is known.
     """
-    errors = (maps - targets[:, None]).square().sum(dim=(-1, -2)).mean(dim=1)  # (N, V)
+    nearness = 1 + _NEAR * targets[:, None]  # (N, 1, V, H, W)
+    errors = (nearness * (maps - targets[:, None]).square()).sum(dim=(-1, -2)).mean(dim=1)  # (N, V)
     return (errors * weights).sum() / weights.sum().clamp(min=1)
 
 
