@@ -73,7 +73,9 @@ def evaluate(
 
 @app.command("train", epilog="Example: har pose train hourglass runs/scenes --detector bundles/eye --out bundles/pose")
 def train(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="hourglass, deeppose, or centernet: the detector.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="maskrcnn, hourglass, deeppose; or centernet, the detector of those.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The bundle to write; must not exist.")],
     data: Annotated[
         list[Path] | None,
@@ -139,3 +141,22 @@ def train(
         precision=precision,
         json_file=json,
     )
+
+
+@app.command("preview", epilog="Example: har pose preview bundles/pose runs/scenes/images/00000*.jpg --out seen.png")
+def preview(
+    estimator: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="One of your own, or a name as --pose of har run.")
+    ],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="PNG or JPEG files.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.png", help="The picture to write.")],
+) -> None:
+    """Draw what an estimator sees: joints, or the boxes of a detector."""
+    from har.cli.output import print_line
+    from har.cli.pose_preview import MOST_PICTURES
+    from har.cli.pose_preview import preview as draw
+
+    n_people = draw(estimator, pictures, file=out)
+    n_drawn = min(len(pictures), MOST_PICTURES)
+    rest = f" of {len(pictures)}" if len(pictures) > n_drawn else ""
+    print_line(f"{n_people} people in {n_drawn} pictures{rest}: {out}")

@@ -13,7 +13,7 @@ from har.cli.output import say, wants_text, write_json
 from har.errors import ConfigError
 from har.models.bundle_files import refuse_existing
 from har.pose import check_estimator
-from har.pose.bundle import CROP_KINDS, PoseBundle
+from har.pose.bundle import CENTERNET, MASKRCNN, PoseBundle
 from har.pose.coco import Picture
 from har.training.devices import DeviceName, Precision, choose_device
 from har.training.pose.pictures import ANNOTATIONS, read_data
@@ -108,10 +108,10 @@ def _tell(bundle: PoseBundle, *, out: Path, json_file: Path | None) -> None:
         if figures:
             typer.echo(f"{name}: {', '.join(f'{figure} {value:.3f}' for figure, value in figures.items())}")
     typer.echo(f"time: {trained['wall_min']:.1f} min, {trained['cpu_min']:.1f} core min on {trained['device']}")
-    if bundle.onnx is None:
+    if bundle.onnx is None and bundle.kind != MASKRCNN:
         typer.echo("note: not exported to ONNX; install what that needs with: .venv/bin/pip install -e '.[onnx]'")
     where = shlex.quote(str(out))
-    if bundle.kind in CROP_KINDS:
-        typer.echo(f"next: har run --pose {where} --source VIDEO")
-    else:
+    if bundle.kind == CENTERNET:
         typer.echo(f"next: har pose train hourglass DATA --detector {where} --out BUNDLE")
+    else:
+        typer.echo(f"next: har run --pose {where} --source VIDEO")
