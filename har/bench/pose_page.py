@@ -99,7 +99,7 @@ def write_video_page(
     made = _made(now)
     sections = [
         "<h1>Who is seen in these videos?</h1>",
-        f'<p class="under">{result["videos"]} videos, in which people were marked by eye. {escape(made)}.</p>{_CAUTION}',
+        f'<p class="under">{result["videos"]} videos, in which people were marked. {escape(made)}.</p>{_CAUTION}',
         f"<h2>Side by side</h2><pre>{escape(pose_people.figures_text(result))}</pre>",
         *(_failures(name, found, _IN_VIDEOS) for name, found in failures.items()),
         _method(pose_people.how_measured(), command=command, made=made),

@@ -13,7 +13,7 @@ import numpy as np
 from graphs.layouts import COCO17
 from har.bench.machine import describe_machine, measure_yardstick
 from har.errors import AnnotationError
-from har.pose import MASKRCNN, Estimator, open_estimator, plain_people
+from har.pose import MASKRCNN, Estimator, gives_masks, open_estimator, plain_people
 from har.pose.coco import Person, Picture, load_image
 from har.pose.coco_protocol import check_coco_installed, coco_figures, have_masks
 from har.pose.metrics import Guess, box_errors, guess, joint_oks, pair, share_within, torso_errors
@@ -68,11 +68,13 @@ class Answers:
         contender: who.
         guesses: by the id of the picture.
         frame_s: processor time of each frame that it was shown, all threads together.
+        draws_masks: it was asked for outlines and can give them.
     """
 
     contender: Contender
     guesses: dict[int, list[Guess]] = field(default_factory=dict)
     frame_s: list[float] = field(default_factory=list)
+    draws_masks: bool = False
 
 
 def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, shows: int, tell: Tell) -> list[Answers]:
@@ -86,8 +88,8 @@ def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, show
         AnnotationError: a picture cannot be read.
         PoseError: an estimator failed.
     """
-    answers = [Answers(contender) for contender in contenders]
     masks = have_masks(pictures)
+    answers = [Answers(contender, draws_masks=masks and gives_masks(contender.name)) for contender in contenders]
     lasting = {each.name: each.open(masks=masks) for each in contenders if not each.remembers}
     try:
         for number, picture in enumerate(pictures):
@@ -197,13 +199,12 @@ def _row(pictures: Sequence[Picture], answers: Answers) -> dict[str, Any]:
     tall = [each for each in everybody if each.person.box[3] > TALL_PX]
     n_found = sum(each.oks >= FOUND_OKS for each in tall)
     all_guesses = [guess for guesses in answers.guesses.values() for guess in guesses]
-    masks = have_masks(pictures) and any(guess.mask is not None for guess in all_guesses)
     return {
         "estimator": answers.contender.name,
         "max_people": answers.contender.most_people,
         "keypoints": coco_figures(pictures, answers.guesses, "keypoints"),
         "box": coco_figures(pictures, answers.guesses, "bbox"),
-        "mask": coco_figures(pictures, answers.guesses, "segm") if masks else None,
+        "mask": coco_figures(pictures, answers.guesses, "segm") if answers.draws_masks else None,
         "tall_found": {
             "n": len(tall),
             "found": n_found,
@@ -242,29 +243,36 @@ def _mean(values: FloatArray) -> float | None:
     return float(there.mean()) if len(there) else None
 
 
+_COLUMNS = {
+    **dict.fromkeys(("AP", "AP50", "AP75", "AR"), 7),
+    "box AP": 8,
+    "mask AP": 9,
+    **dict.fromkeys(("PDJ@0.1", "PDJ@0.2", "PCK@0.2", "PCK@0.5"), 9),
+    "ms a frame": 12,
+}
+
+
 def as_text(result: Mapping[str, Any]) -> str:
     """Write the figures for people."""
     rows = result["rows"]
+    wide = max(24, *(len(row["estimator"]) + 2 for row in rows))
     lines = [
         f"{result['pictures']} pictures, {result['people']} people annotated, {result['tall_people']} over 100 px tall",
         "",
-        (
-            f"{'':24}{'AP':>7}{'AP50':>7}{'AP75':>7}{'AR':>7}{'box AP':>8}{'mask AP':>9}{'PDJ@0.1':>9}{'PDJ@0.2':>9}"
-            f"{'PCK@0.2':>9}{'PCK@0.5':>9}{'ms a frame':>12}"
-        ),
+        f"{'':{wide}}" + "".join(f"{name:>{width}}" for name, width in _COLUMNS.items()),
     ]
     for row in rows:
         points = [_show(row["keypoints"][name], 7) for name in ("AP", "AP50", "AP75", "AR")]
         areas = [_show(row["box"]["AP"], 8), _show(row["mask"]["AP"] if row["mask"] else None, 9)]
         within = [_show(row[name][at], 9) for name, at in _within()]
-        lines.append(f"{row['estimator']:24}{''.join([*points, *areas, *within])}{row['ms_per_frame'] or 0:12.1f}")
-    lines += ["", f"{'':24}{'taller people found':>34}{'poses':>8}{'on nobody':>11}{'PDJ@0.2 of those found':>25}"]
+        lines.append(f"{row['estimator']:{wide}}{''.join([*points, *areas, *within])}{row['ms_per_frame'] or 0:12.1f}")
+    lines += ["", f"{'':{wide}}{'taller people found':>34}{'poses':>8}{'on nobody':>11}{'PDJ@0.2 of those found':>25}"]
     for row in rows:
         lines.append(
-            f"{row['estimator']:24}{share_text(row['tall_found']):>34}{row['guesses']:8}{row['on_nobody']:11}"
+            f"{row['estimator']:{wide}}{share_text(row['tall_found']):>34}{row['guesses']:8}{row['on_nobody']:11}"
             f"{_show(row['pdj_of_found']['0.2'], 25)}"
         )
-    lines += ["", "OKS of each joint", f"{'':24}" + "".join(f"{row['estimator'][:17]:>18}" for row in rows)]
+    lines += ["", "OKS of each joint", f"{'':24}" + "".join(f"{row['estimator'][-17:]:>18}" for row in rows)]
     for name in COCO17.joints:
         lines.append(f"{name:24}" + "".join(_show(row["joint_oks"][name], 18) for row in rows))
     return "\n".join([*lines, "", *how_measured(result)])

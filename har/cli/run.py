@@ -30,7 +30,7 @@ from har.models.shipped import find_bundle
 from har.mqtt.broker import open_broker
 from har.mqtt.payloads import Message, encode
 from har.mqtt.publisher import Publisher
-from har.pose import check_estimator
+from har.pose import check_estimator, gives_masks
 from har.pose.weights import cache_folder
 from har.service.app import CameraPlan, CameraReport, Service
 from har.service.camera import CameraSpec
@@ -74,7 +74,7 @@ def run(
         KeyboardInterrupt: `once` was stopped before the end of its files.
     """
     config = load_config(config_file) if config_file is not None else Config()
-    plans = _plan(config, config_file, sources, pose=pose, once=once)
+    plans = _plan(config, config_file, sources, pose=pose, once=once, masks=overlay is not None and silhouette)
     _check_outputs(plans, overlay=overlay, json_file=json_file)
     bundle = load_bundle(find_bundle(model or config.model.bundle))
     if problem := bundle.live_problem():
@@ -131,9 +131,24 @@ def run(
 
 
 def _plan(
-    config: Config, config_file: Path | None, sources: Sequence[str], *, pose: str | None, once: bool
+    config: Config,
+    config_file: Path | None,
+    sources: Sequence[str],
+    *,
+    pose: str | None,
+    once: bool,
+    masks: bool,
 ) -> list[CameraPlan]:
-    """Settle which cameras are watched and how; find what is wrong with them before anything starts."""
+    """Settle which cameras are watched and how; find what is wrong with them before anything starts.
+
+    Args:
+        config: the settings.
+        config_file: where they are from.
+        sources: more cameras.
+        pose: the estimator of all of them; None for that in the settings.
+        once: files are read to their end.
+        masks: silhouettes are wanted where the estimator gives them.
+    """
     urls = {name: camera.url for name, camera in config.cameras.items()}
     for source in parse_sources(sources):
         if source.camera in urls:
@@ -155,11 +170,12 @@ def _plan(
         check_source(url)
         settings = config.pose_of(name)
         estimator = pose or settings.name
-        if source_kind(url) != "replay":  # joints need no estimator
+        needs_estimator = source_kind(url) != "replay"
+        if needs_estimator:
             check_estimator(estimator)
         spec = CameraSpec(
             camera=name, url=url, pose=estimator, max_people=settings.max_people, once=once,
-            max_rate_hz=settings.max_rate_hz,
+            max_rate_hz=settings.max_rate_hz, masks=masks and needs_estimator and gives_masks(estimator),
         )  # fmt: skip
         plans.append(CameraPlan(spec, PipelineSettings()))
     return plans

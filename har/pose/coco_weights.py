@@ -13,6 +13,7 @@ import pickle
 import shutil
 import tempfile
 import urllib.error
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -74,7 +75,8 @@ def pull_maskrcnn(*, files: Sequence[Path] = (), say: Callable[[str], None] = lo
         return target
     with tempfile.TemporaryDirectory(prefix="har-weights-") as folder:
         paths = files or _download(Path(folder), say)
-        states, sources = dict[str, dict[str, Tensor]](), dict[str, str]()
+        states: dict[str, dict[str, Tensor]] = {}
+        sources: dict[str, str] = {}
         for path in paths:
             say(f"reading {path.name}")
             what, state, digest = _read(path)
@@ -144,7 +146,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise WeightsError(f"{path}: has more than {MAX_BYTES} bytes, too many for these weights. Check the path.")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of what it then refuses
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error}). Check the path.") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:

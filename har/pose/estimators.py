@@ -8,7 +8,7 @@ from typing import Protocol
 
 from har.errors import ConfigError, WeightsError
 from har.pose.blazepose import BlazePose
-from har.pose.bundle import MASKRCNN, pose_bundle_kind, pose_bundle_settings
+from har.pose.bundle import DEEPPOSE, HOURGLASS, MASKRCNN, pose_bundle_kind, pose_bundle_settings
 from har.pose.coco_weights import maskrcnn_path
 from har.pose.mask_rcnn import MaskRCNNEstimator
 from har.pose.mediapipe_pose import MediaPipePose
@@ -39,7 +39,17 @@ class Opener(Protocol):
         ...
 
 
-TRAINED: dict[str, Opener] = {MASKRCNN: MaskRCNNEstimator}
+def _open_crop_model(folder: Path, *, max_people: int, short_px: int | None = None, masks: bool = False) -> Estimator:
+    from har.pose.trained import TrainedPose  # brings torch along
+
+    return TrainedPose(folder, max_people=max_people)
+
+
+TRAINED: dict[str, Opener] = {
+    MASKRCNN: MaskRCNNEstimator,
+    HOURGLASS: _open_crop_model,
+    DEEPPOSE: _open_crop_model,
+}
 """What runs a bundle, by its kind."""
 _SIZES_PX = range(32, 2049)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,9 @@ def read_mask(mask: Mask, *, width_px: int, height_px: int) -> npt.NDArray[np.ui
         runs: Any = mask
     else:
         runs = masks.frPyObjects(mask, height_px, width_px)
-    decoded: npt.NDArray[np.uint8] = masks.decode(masks.merge(runs) if isinstance(runs, list) else runs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools 2.0.11 and numpy 2
+        decoded: npt.NDArray[np.uint8] = masks.decode(masks.merge(runs) if isinstance(runs, list) else runs)
     return decoded
 
 
@@ -42,10 +45,16 @@ def write_mask(bits: Bits) -> Mask:
     return runs
 
 
-def paste(silhouette: Silhouette, *, width_px: int, height_px: int) -> Bits:
-    """Give a silhouette as (H, W) yes and no: where it is more likely than not that the person is there.
+def paste(silhouette: Silhouette, *, width_px: int, height_px: int, at_least: int = HALF) -> Bits:
+    """Give a silhouette as (H, W) yes and no: where it is likely enough that the person is there.
 
     Cells are points in the middle of their part of the box; between them the cover changes evenly.
+
+    Args:
+        silhouette: in pixels of the picture.
+        width_px: of the picture.
+        height_px: of the picture.
+        at_least: the cover that is likely enough, 0 to 255.
     """
     whole = np.zeros((height_px, width_px), dtype=bool)
     left, top, right, bottom = (float(each) for each in silhouette.box)
@@ -58,8 +67,13 @@ def paste(silhouette: Silhouette, *, width_px: int, height_px: int) -> Bits:
     rim = np.pad(silhouette.cover, 1)  # beyond the box nobody is
     place = (across, 0.0, (x0 - left) * across + 1.0, 0.0, down, (y0 - top) * down + 1.0)
     shown = Image.fromarray(rim).transform((x1 - x0, y1 - y0), Image.Transform.AFFINE, place, Image.Resampling.BILINEAR)
-    whole[y0:y1, x0:x1] = np.asarray(shown) >= HALF
+    whole[y0:y1, x0:x1] = np.asarray(shown) >= at_least
     return whole
+
+
+def scaled(silhouette: Silhouette, *, across: float, down: float) -> Silhouette:
+    """Give a silhouette in a picture that is so many times as wide and as high."""
+    return Silhouette((silhouette.box * np.array([across, down, across, down])).astype(np.float32), silhouette.cover)
 
 
 def _pycocotools() -> Any:

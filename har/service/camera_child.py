@@ -1,7 +1,7 @@
 """A camera's own process: source and pose estimator. Started by `har.service.camera`, never by hand.
 
 It may hang or crash; so it holds nothing that anybody else needs, and it ends when its parent does. Torch is not
-loaded here: it would cost 300 MB for each camera.
+loaded here unless a trained estimator needs it: it costs 300 MB for each camera.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def open_spec_estimator(spec: CameraSpec) -> Estimator:
     """Open the estimator that a spec names."""
     module, _, function = spec.estimator.partition(":")
     open_it: Callable[..., Estimator] = getattr(importlib.import_module(module), function)
-    return open_it(spec.pose, max_people=spec.max_people)
+    return open_it(spec.pose, max_people=spec.max_people, **({"masks": True} if spec.masks else {}))
 
 
 def main(arguments: list[str]) -> None:

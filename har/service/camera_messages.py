@@ -1,4 +1,4 @@
-"""What crosses the line between a camera's process and the main one: a few JSON keys and joints, never a pixel.
+"""What crosses the line between a camera's process and the main one: JSON keys, joints, silhouettes, never a pixel.
 
 A camera's process decodes whatever the network sends it; so nothing that it says is unpickled or trusted to name
 itself: the reader checks each message, and puts in the camera's name.
@@ -13,14 +13,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from har.errors import HarError
-from har.records import CameraStatus, Pose, PoseFrame
+from har.records import CameraStatus, Pose, PoseFrame, Silhouette
 from har.redaction import redact
 from har.sources import LiveLimits
 
 MAX_MESSAGE_BYTES = 128 * 1024
 MAX_PEOPLE = 100
+MAX_CELLS = 1024
+"""Of a silhouette; those of everybody must fit into one message."""
 _LAYOUT = "coco17"
 _N_JOINTS = 17
+_BODY_BYTES, _BOX_BYTES = 4 * 3 * _N_JOINTS, 4 * 4
 
 
 class MessageError(HarError):
@@ -44,7 +47,8 @@ class CameraSpec:
         black_after_s: a picture black for this long is reported.
         slow_below_hz: a live camera that gives fewer analysed frames a second is reported; 0 for never.
         limits: time-outs and waits of a live source.
-        estimator: "module:function" called as `function(pose, max_people=max_people)`.
+        masks: ask the estimator for silhouettes too; it must be one that gives them.
+        estimator: "module:function" called as `function(pose, max_people=max_people)`, with `masks=True` where asked.
     """
 
     camera: str
@@ -59,6 +63,7 @@ class CameraSpec:
     black_after_s: float = 5.0
     slow_below_hz: float = 5.0
     limits: LiveLimits = field(default_factory=LiveLimits)
+    masks: bool = False
     estimator: str = "har.pose:open_estimator"
 
     def __repr__(self) -> str:
@@ -141,7 +146,12 @@ def encode(message: Message) -> bytes:
             "height_px": message.height_px,
         }
         joints = [np.column_stack([pose.xy, pose.score]).astype("<f4") for pose in message.poses]
-        return _join(head, b"".join(each.tobytes() for each in joints))
+        shapes = [pose.silhouette for pose in message.poses]
+        if any(shape is not None for shape in shapes):
+            head["covers"] = [None if shape is None else list(shape.cover.shape) for shape in shapes]
+        blobs = [each.tobytes() for each in joints]
+        blobs += [shape.box.astype("<f4").tobytes() + shape.cover.tobytes() for shape in shapes if shape is not None]
+        return _join(head, b"".join(blobs))
     kind = next(kind for kind, plain in _PLAIN.items() if isinstance(message, plain))
     return _join({"kind": kind, **asdict(message)}, b"")
 
@@ -182,13 +192,43 @@ def _join(head: dict[str, Any], joints: bytes) -> bytes:
     return json.dumps(head).encode() + b"\0" + joints
 
 
-def _poses(head: dict[str, Any], joints: bytes, camera: str) -> PoseFrame:
-    bodies = np.frombuffer(joints, dtype="<f4").reshape(-1, _N_JOINTS, 3)
-    if len(bodies) > MAX_PEOPLE:
+def _poses(head: dict[str, Any], blob: bytes, camera: str) -> PoseFrame:
+    covers = head.pop("covers", None)
+    n_people = len(covers) if covers is not None else len(blob) // _BODY_BYTES
+    if n_people > MAX_PEOPLE:
         raise ValueError("too many people")
+    joints, rest = (blob, b"") if covers is None else (blob[: n_people * _BODY_BYTES], blob[n_people * _BODY_BYTES :])
+    bodies = np.frombuffer(joints, dtype="<f4").reshape(-1, _N_JOINTS, 3)
     _check_fields(head, PoseFrame.__annotations__)
-    poses = tuple(Pose(xy=body[:, :2].copy(), score=body[:, 2].copy(), layout=_LAYOUT) for body in bodies)
+    shapes = _silhouettes(covers or [None] * n_people, rest)
+    poses = tuple(
+        Pose(xy=body[:, :2].copy(), score=body[:, 2].copy(), layout=_LAYOUT, silhouette=shape)
+        for body, shape in zip(bodies, shapes, strict=True)
+    )
     return PoseFrame(camera=camera, poses=poses, **head)
+
+
+def _silhouettes(covers: list[Any], blob: bytes) -> list[Silhouette | None]:
+    """Read silhouettes: for each its box, then its cells."""
+    shapes = list[Silhouette | None]()
+    for cover in covers:
+        if cover is None:
+            shapes.append(None)
+            continue
+        rows, columns = cover
+        if not (type(rows) is int and type(columns) is int and rows > 0 and columns > 0):
+            raise ValueError("no such cover")
+        size = rows * columns
+        if size > MAX_CELLS or len(blob) < _BOX_BYTES + size:
+            raise ValueError("a cover does not fit")
+        box, cells = np.frombuffer(blob[:_BOX_BYTES], dtype="<f4"), blob[_BOX_BYTES : _BOX_BYTES + size]
+        if not np.isfinite(box).all():
+            raise ValueError("a box is not finite")
+        shapes.append(Silhouette(box.copy(), np.frombuffer(cells, dtype=np.uint8).reshape(rows, columns).copy()))
+        blob = blob[_BOX_BYTES + size :]
+    if blob:
+        raise ValueError("more than the covers say")
+    return shapes
 
 
 def _check_fields(values: dict[str, Any], annotations: dict[str, str]) -> None:

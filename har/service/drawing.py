@@ -16,7 +16,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from graphs.layouts import LAYOUTS
-from har.records import SEEN_SCORE, DangerKind, FloatArray, ImageArray
+from har.pose.masks import paste
+from har.records import SEEN_SCORE, DangerKind, FloatArray, ImageArray, Silhouette
 
 Colour: TypeAlias = tuple[int, int, int]
 Point: TypeAlias = tuple[float, float]
@@ -59,6 +60,7 @@ class Figure:
         label: what the person does; empty if not known.
         danger: probability of danger in [0, 1]; 0 while there is none.
         raised: an alert tells of it.
+        silhouette: the person's shape; None from an estimator that gives none.
     """
 
     person: int
@@ -67,6 +69,7 @@ class Figure:
     label: str
     danger: float
     raised: bool
+    silhouette: Silhouette | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ class _Stroke:
 
 
 def draw_scene(image: ImageArray, *, figures: Sequence[Figure], dangers: Sequence[Danger], source_time_s: float,
-               silhouette: bool) -> ImageArray:  # fmt: skip
+               silhouette: bool, room: ImageArray | None = None,
+               others: Sequence[Silhouette] = ()) -> ImageArray:  # fmt: skip
     """Draw what is known of one frame.
 
     Args:
@@ -109,18 +113,25 @@ def draw_scene(image: ImageArray, *, figures: Sequence[Figure], dangers: Sequenc
         figures: everybody seen.
         dangers: those that are on.
         source_time_s: pts, seconds; shown in the lower left corner.
-        silhouette: put nothing of `image` but its size into the result: people are flat shapes before a plain wall.
+        silhouette: put nothing of `image` but its size into the result: people are flat shapes before `room`.
+        room: (H, W, 3) uint8, RGB, what stands behind silhouettes; a plain wall if None.
+        others: shapes that belong to no figure; drawn with silhouettes only.
 
     Returns:
         (H, W, 3) uint8, RGB.
     """
-    picture = np.full_like(image, BACKDROP) if silhouette else image.copy()
+    picture = _wall(image, room) if silhouette else image.copy()
     size_px = _text_px(picture)
     width_px = max(1.0, size_px / 9)
+    for shape in others if silhouette else ():
+        _paint_shape(picture, shape, colour=CALM)
     for figure in figures:
         points = _points(figure, picture)
-        if silhouette:
-            _paint(picture, _body(points, figure), colour=_colour_of(figure, otherwise=CALM))
+        colour = _colour_of(figure, otherwise=CALM)
+        if silhouette and figure.silhouette is not None:
+            _paint_shape(picture, figure.silhouette, colour=colour)
+        elif silhouette:
+            _paint(picture, _body(points, figure), colour=colour)
         _draw_bones(picture, points, figure.joints[:, 2], radius_px=width_px)
     for figure in sorted(figures, key=lambda f: f.danger):
         _draw_tag(picture, figure, size_px=size_px)
@@ -128,6 +139,11 @@ def draw_scene(image: ImageArray, *, figures: Sequence[Figure], dangers: Sequenc
     if dangers:
         _draw_banners(picture, dangers, source_time_s, size_px=size_px)
     return picture
+
+
+def _wall(image: ImageArray, room: ImageArray | None) -> ImageArray:
+    """Give what stands behind silhouettes, a copy to draw on."""
+    return np.full_like(image, BACKDROP) if room is None else room.copy()
 
 
 def _text_px(picture: ImageArray) -> int:
@@ -235,6 +251,11 @@ def _paint(picture: ImageArray, strokes: Sequence[_Stroke], *, colour: Colour, s
         region = cover[y - y0 : y - y0 + one.shape[0], x - x0 : x - x0 + one.shape[1]]
         np.maximum(region, one, out=region)
     _blend(picture, cover * np.float32(strength), colour=colour, x=x0, y=y0)
+
+
+def _paint_shape(picture: ImageArray, shape: Silhouette, *, colour: Colour) -> None:
+    """Fill the pixels that are more likely than not of a person."""
+    picture[paste(shape, width_px=picture.shape[1], height_px=picture.shape[0])] = colour
 
 
 def _cover(stroke: _Stroke, picture: ImageArray) -> tuple[int, int, FloatArray] | None:

@@ -1,7 +1,7 @@
 """The video again with skeletons, labels and danger drawn on it, or with people as flat shapes.
 
 Pictures never cross from a camera's process to the main one. So what is to be drawn is noted while the service runs,
-joints and words only, and the video is read a second time to draw on.
+joints, shapes and words only, and the video is read a second time to draw on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,9 +21,11 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from har.errors import ConfigError, SourceError
-from har.records import AlertEvent, DangerEvent, Event, Frame, ImageArray, PoseFrame
+from har.pose.masks import scaled
+from har.records import AlertEvent, DangerEvent, Event, Frame, ImageArray, PoseFrame, Silhouette
 from har.redaction import redact
-from har.service.drawing import Danger, Figure, draw_scene
+from har.service.backdrop import AROUND_S, MOST_VIEWS, Backdrop
+from har.service.drawing import BACKDROP, Danger, Figure, draw_scene
 from har.sources import open_source
 from har.sources.address import local_path, source_kind
 from har.track import Track
@@ -34,6 +36,7 @@ MAX_FIGURES = 500_000
 """Most skeletons kept, about 250 MB: four and a half hours of two people at 15 frames a second."""
 MAX_SKETCHES = 2_000_000
 """Most frames kept, also about 250 MB: eighteen hours at 30 a second of an empty room."""
+_SHAPE_AS_FIGURES = 2  # a shape takes the room of two skeletons
 NEAR_S = 0.2
 """A frame that was not analysed itself is drawn with the nearest one that was, if it is not farther away."""
 HOLD_S = 2.0
@@ -54,6 +57,7 @@ class _Sketch:
         height_px: its height.
         figures: everybody seen.
         dangers: those that are on; the same tuple from frame to frame while nothing changes.
+        others: shapes of those whom the service does not follow (yet).
     """
 
     source_time_s: float
@@ -61,6 +65,12 @@ class _Sketch:
     height_px: int
     figures: tuple[Figure, ...]
     dangers: tuple[Danger, ...]
+    others: tuple[Silhouette, ...] = ()
+
+    @property
+    def shapes(self) -> tuple[Silhouette, ...]:
+        """Give everybody's shape."""
+        return (*(figure.silhouette for figure in self.figures if figure.silhouette is not None), *self.others)
 
 
 def check_overlay(source_url: str, out: Path) -> None:
@@ -128,12 +138,20 @@ class OverlayRecorder:
             for person, track, label, danger in people
             if track.last.time_s == frame.time_s and track.last.pose.layout == "coco17"
         )
-        self._n_figures += len(figures)
+        followed = {id(figure.silhouette) for figure in figures}
+        others = tuple(
+            pose.silhouette
+            for pose in frame.poses
+            if pose.silhouette is not None and id(pose.silhouette) not in followed
+        )
+        shapes = [figure.silhouette for figure in figures if figure.silhouette is not None]
+        self._n_figures += len(figures) + _SHAPE_AS_FIGURES * (len(shapes) + len(others))
         if self._n_figures > self._max_figures or len(self._sketches) >= self._max_sketches:
             self._is_full = True
             log.warning("overlay full at_s=%.1f skeletons=%d", frame.source_time_s, self._n_figures)
             return
-        self._sketches.append(_Sketch(frame.source_time_s, frame.width_px, frame.height_px, figures, dangers))
+        sketch = _Sketch(frame.source_time_s, frame.width_px, frame.height_px, figures, dangers, others)
+        self._sketches.append(sketch)
 
     def finish(self, events: Sequence[Event]) -> None:
         """Note what was told when the source ended; an alert raised then keeps the last picture for a while.
@@ -159,8 +177,9 @@ class OverlayRecorder:
         Args:
             video: path or file:// address of the file that the service read.
             out: the video to write: H.264 in MP4, of even width and height.
-            silhouette: show no pixel of the video: people are flat shapes before a plain wall, and somebody whom the
-                estimator did not find is not there at all.
+            silhouette: people are flat shapes, and somebody whom the estimator did not find is not there at all. With
+                an estimator that gives masks they stand before a blurred still of the room (`har.service.backdrop`),
+                else before a plain wall, and no pixel of the video is shown.
             progress: called with the seconds that are done.
 
         Returns:
@@ -188,12 +207,13 @@ class OverlayRecorder:
             SourceError: the video cannot be read, or nothing of it was analysed.
             ConfigError: `out` cannot be written.
         """
+        room = self._room(video) if silhouette else None
         with contextlib.closing(self._pairs(video)) as pairs:
             frame, sketch = next(pairs)
             while frame.source_time_s < at_s - 1e-6 and (later := next(pairs, None)) is not None:
                 frame, sketch = later
         with _written_whole(out) as partial:
-            Image.fromarray(_draw(frame, sketch, silhouette=silhouette)).save(partial, format="PNG")
+            Image.fromarray(_draw(frame, sketch, silhouette=silhouette, room=room)).save(partial, format="PNG")
 
     def _follow(self, events: Sequence[Event], *, source_time_s: float) -> tuple[Danger, ...]:
         """Keep the dangers that are on, person by person."""
@@ -225,14 +245,16 @@ class OverlayRecorder:
     def _figure(self, person: int, track: Track, label: str, danger: float) -> Figure:
         pose = track.last.pose
         joints = np.concatenate([pose.xy, pose.score[:, None]], axis=1, dtype=np.float32)
-        return Figure(person, joints, track.body_px, label, danger, self._is_raised(person))
+        raised = self._is_raised(person)
+        return Figure(person, joints, track.body_px, label, danger, raised, silhouette=pose.silhouette)
 
     def _pictures(self, video: str | Path, *, silhouette: bool,
                   progress: Callable[[float], None]) -> Iterator[tuple[ImageArray, float]]:  # fmt: skip
         """Draw every picture, all of the first one's size; the last one twice if it is to be held."""
         size: tuple[int, int] | None = None
+        room = self._room(video) if silhouette else None
         for frame, sketch in self._pairs(video):
-            picture = _draw(frame, sketch, silhouette=silhouette)
+            picture = _draw(frame, sketch, silhouette=silhouette, room=room)
             size = size or (picture.shape[1], picture.shape[0])
             if picture.shape[1::-1] != size:
                 picture = np.asarray(Image.fromarray(picture).resize(size), dtype=np.uint8)
@@ -261,26 +283,58 @@ class OverlayRecorder:
                 "service read this very file."
             )
 
+    def _room(self, video: str | Path) -> ImageArray | None:
+        """Give a still of the room without anybody in it; None where no shapes say who stands where."""
+        if not any(sketch.shapes for sketch in self._sketches):
+            return None
+        wanted = set(np.linspace(0, len(self._sketches) - 1, num=MOST_VIEWS, dtype=int).tolist())
+        shown = {self._sketches[number].source_time_s: number for number in wanted}
+        room = Backdrop()
+        with contextlib.closing(self._pairs(video)) as pairs:
+            for frame, sketch in pairs:
+                number = shown.get(frame.source_time_s)
+                if number is not None:
+                    size = (sketch.width_px, sketch.height_px)
+                    room.add(frame.image, self._shapes_about(number), width_px=size[0], height_px=size[1])
+        return room.still(BACKDROP)
+
+    def _shapes_about(self, number: int) -> list[Silhouette]:
+        """Give where people were found around the time of a sketch: the estimator may have missed them in one frame."""
+        at_s = self._sketches[number].source_time_s
+        first = bisect_left(self._sketches, at_s - AROUND_S, key=lambda sketch: sketch.source_time_s)
+        last = bisect_right(self._sketches, at_s + AROUND_S, key=lambda sketch: sketch.source_time_s)
+        return [shape for sketch in self._sketches[first:last] for shape in sketch.shapes]
+
     def _nearest(self, times_s: Sequence[float], frame: Frame) -> _Sketch:
         i = bisect_left(times_s, frame.source_time_s)
         near = [self._sketches[j] for j in (i - 1, i) if 0 <= j < len(times_s)]
         sketch = min(near, key=lambda s: abs(s.source_time_s - frame.source_time_s))
         if abs(sketch.source_time_s - frame.source_time_s) <= NEAR_S:
             return sketch
-        return replace(near[0], figures=())
+        return replace(near[0], figures=(), others=())
 
 
-def _draw(frame: Frame, sketch: _Sketch, *, silhouette: bool) -> ImageArray:
+def _draw(frame: Frame, sketch: _Sketch, *, silhouette: bool, room: ImageArray | None) -> ImageArray:
     height_px, width_px = frame.image.shape[:2]
-    scale = np.array([width_px / sketch.width_px, height_px / sketch.height_px, 1.0], dtype=np.float32)
-    figures = [
-        figure
-        if (scale == 1).all()
-        else replace(figure, joints=figure.joints * scale, body_px=figure.body_px * scale[1])
-        for figure in sketch.figures
-    ]
+    across, down = width_px / sketch.width_px, height_px / sketch.height_px
+    scale = np.array([across, down, 1.0], dtype=np.float32)
+    figures: Sequence[Figure] = sketch.figures
+    others: Sequence[Silhouette] = sketch.others
+    if not (scale == 1).all():
+        figures = [
+            replace(
+                figure,
+                joints=figure.joints * scale,
+                body_px=figure.body_px * scale[1],
+                silhouette=figure.silhouette and scaled(figure.silhouette, across=across, down=down),
+            )
+            for figure in figures
+        ]
+        others = [scaled(shape, across=across, down=down) for shape in others]
+    if room is not None:
+        room = np.asarray(Image.fromarray(room).resize((width_px, height_px), Image.Resampling.BICUBIC))
     return draw_scene(frame.image, figures=figures, dangers=sketch.dangers, source_time_s=frame.source_time_s,
-                      silhouette=silhouette)  # fmt: skip
+                      silhouette=silhouette, room=room, others=others)  # fmt: skip
 
 
 def _encode(path: Path, pictures: Iterable[tuple[ImageArray, float]]) -> int:

@@ -1,12 +1,12 @@
 """The stacked hourglass: one person's crop in, a heat map of every joint out.
 
-A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimation", ECCV 2016. An hourglass goes down to
-a few pixels, where it sees the whole body, and up again to where joints are told apart; the next one corrects the first.
-Every one of them is taught (intermediate supervision), the last one answers. Here it is narrow enough for a CPU.
+A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimation", ECCV 2016. An hourglass goes down
+to a few pixels, where it sees the whole body, and up again to where joints are told apart; the next one corrects the
+first. Each is taught (intermediate supervision), the last one answers. Here it is narrow enough for a CPU.
 
 Targets are Gaussian (Tompson et al. 2014) or Cauchy: 1 / (1 + d^2 / s^2), whose long tails still pull where a joint is
-far off. Joints are read off between pixels as in DARK (F. Zhang et al., CVPR 2020): the second-order Taylor expansion of
-the logarithm of the smoothed map at its highest pixel.
+far off. Joints are read off between pixels as in DARK (F. Zhang et al., CVPR 2020): the second-order Taylor expansion
+of the logarithm of the smoothed map at its highest pixel.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ N_JOINTS = 17
 STRIDE = 4
 """Pixels of the crop to one of a heat map."""
 _SMALLEST = 1e-6
+_NEAR = 9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ class _Glass(nn.Module):
         y = self.down(F.max_pool2d(x, 2))  # (N, C, H/2, W/2)
         y = self.up(self.inner(y))  # (N, C, H/2, W/2)
         y = F.interpolate(y, scale_factor=2.0, mode="nearest")  # (N, C, H, W)
-        return y + self.beside(x)  # (N, C, H, W)
+        beside: Tensor = self.beside(x)  # (N, C, H, W)
+        return y + beside  # (N, C, H, W)
 
 
 def _conv(n_in: int, n_out: int, size: int, *, stride: int = 1) -> nn.Sequential:
@@ -132,10 +134,11 @@ def heat_targets(joints: Tensor, settings: HourglassSettings) -> Tensor:
     n_cells = settings.size_px // STRIDE
     middles = torch.arange(n_cells, device=joints.device) + 0.5  # (S/4,)
     across, down = (joints * n_cells).unbind(-1)  # (N, V) each
-    squares = (middles - across[..., None]).square()[..., None, :] + (middles - down[..., None]).square()[..., None]
+    x_squares, y_squares = ((middles - each[..., None]).square() for each in (across, down))  # (N, V, S/4) each
+    squares: Tensor = x_squares[..., None, :] + y_squares[..., None]  # (N, V, S/4, S/4)
     if settings.target == "cauchy":
         return 1 / (1 + squares / settings.sigma**2)  # (N, V, S/4, S/4)
-    return torch.exp(-squares / (2 * settings.sigma**2))  # (N, V, S/4, S/4)
+    return torch.exp(squares / (-2 * settings.sigma**2))  # (N, V, S/4, S/4)
 
 
 def hourglass_loss(maps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -146,7 +149,8 @@ def hourglass_loss(maps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         targets: (N, V, H, W).
         weights: (N, V); 0 for a joint of which nothing is known.
     """
-    errors = (maps - targets[:, None]).square().sum(dim=(-1, -2)).mean(dim=1)  # (N, V)
+    nearness = 1 + _NEAR * targets[:, None]  # (N, 1, V, H, W)
+    errors = (nearness * (maps - targets[:, None]).square()).sum(dim=(-1, -2)).mean(dim=1)  # (N, V)
     return (errors * weights).sum() / weights.sum().clamp(min=1)
 
 

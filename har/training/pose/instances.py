@@ -16,7 +16,7 @@ from har.pose.coco_protocol import coco_figures, have_masks
 from har.pose.mask_rcnn import to_poses
 from har.pose.masks import paste, read_mask, write_mask
 from har.pose.metrics import Guess
-from har.pose.networks.mask_rcnn import Found, MaskRCNN
+from har.pose.networks.mask_rcnn import MaskRCNN
 from har.pose.views import View
 from har.training.pose.augment import Chances, change_colours, draw_whole
 from har.training.pose.detection import LEAST_LEFT
@@ -25,7 +25,7 @@ Targets = list[dict[str, Tensor]]
 _MIRROR = list(COCO17.mirror_order)
 _LEAST_PX = 3.0  # a narrower box teaches nothing
 _LOWEST_SCORE = 0.05  # average precision wants the unsure ones too
-_MOST_CHECKED = 200
+_MOST_CHECKED = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +80,7 @@ def judge_pictures(network: MaskRCNN, pictures: Sequence[Picture], *, device: to
     figures: dict[str, float] = {}
     with_masks = network.settings.masks != "none" and have_masks(pictures)
     for kind, name in (("keypoints", "keypoint"), ("bbox", "box"), *((("segm", "mask"),) if with_masks else ())):
-        found = coco_figures(pictures, guesses, kind)  # type: ignore[arg-type]
+        found = coco_figures(pictures, guesses, kind)
         figures |= {f"{name}_ap": found["AP"] or 0.0, f"{name}_ap50": found["AP50"] or 0.0}
     return figures
 
@@ -90,11 +90,10 @@ def guess_people(network: MaskRCNN, picture: Picture, *, device: torch.device) -
     """Find everybody in a picture, the unsure ones too."""
     image = load_image(picture)
     network.roi_heads.score_thresh = _LOWEST_SCORE
-    found: Found = {
-        name: tensor.float().cpu() for name, tensor in network.find_in(_as_tensor(image).to(device)).items()
-    }
+    answer = network.find_in(_as_tensor(image).to(device))
+    found = {name: tensor.float().cpu().numpy() for name, tensor in answer.items()}
     guesses = []
-    for pose, box, score in zip(to_poses(found), found["boxes"].numpy(), found["scores"].tolist(), strict=True):
+    for pose, box, score in zip(to_poses(found), found["boxes"], found["scores"].tolist(), strict=True):
         mask = None
         if pose.silhouette is not None:
             mask = write_mask(paste(pose.silhouette, width_px=image.shape[1], height_px=image.shape[0]))
