@@ -169,18 +169,30 @@ class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
             "keypoint_scores" (M, 17) in [0, 1] and, if asked, "masks" (M, 28, 28): the probability in each cell of the
             box that it is of this person.
         """
-        heads, sizes = self.roi_heads, [size]
         features = self.backbone(picture)  # each level (1, C, H/s, W/s)
+        boxes, scores = self.find_boxes(picture, size, features)  # (M, 4), (M,)
+        return {"scores": scores, **self.describe(picture, size, features, boxes, with_masks=with_masks)}
+
+    def find_boxes(self, picture: Tensor, size: tuple[int, int], features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Give the boxes (M, 4) of everybody and their scores (M,): the first half of `find`."""
+        heads, sizes = self.roi_heads, [size]
         proposals, _ = self.rpn(_ImageList(picture, sizes), features)  # one (P, 4)
         regions = heads.box_head(heads.box_roi_pool(features, proposals, sizes))  # (P, box_channels)
         logits, shifts = heads.box_predictor(regions)  # (P, 2), (P, 8)
         boxes, scores, _ = heads.postprocess_detections(logits, shifts, proposals, sizes)  # one (M, 4), one (M,)
-        cut = heads.keypoint_roi_pool(features, boxes, sizes)  # (M, C, 14, 14)
+        return boxes[0], scores[0]
+
+    def describe(
+        self, picture: Tensor, size: tuple[int, int], features: dict[str, Tensor], boxes: Tensor, *, with_masks: bool
+    ) -> Found:
+        """Give joints and masks of those in boxes (M, 4): the second half of `find`."""
+        heads, sizes = self.roi_heads, [size]
+        cut = heads.keypoint_roi_pool(features, [boxes], sizes)  # (M, C, 14, 14)
         heat = heads.keypoint_predictor(heads.keypoint_head(cut))  # (M, 17, 56, 56)
-        joints, sureness = read_joints(heat, boxes[0])  # (M, 17, 2), (M, 17)
-        found = {"boxes": boxes[0], "scores": scores[0], "keypoints": joints, "keypoint_scores": sureness}
+        joints, sureness = read_joints(heat, boxes)  # (M, 17, 2), (M, 17)
+        found = {"boxes": boxes, "keypoints": joints, "keypoint_scores": sureness}
         if with_masks and self.settings.masks != "none":
-            found["masks"] = self._masks(picture, features, boxes, sizes)  # (M, 28, 28)
+            found["masks"] = self._masks(picture, features, [boxes], sizes)  # (M, 28, 28)
         return found
 
     def _masks(self, picture: Tensor, features: dict[str, Tensor], boxes: list[Tensor],
@@ -331,11 +343,11 @@ def _joint_head(settings: MaskRCNNSettings) -> nn.Module:
     """(M, C, 14, 14) -> (M, C', 14, 14); normalised where it is trained from nothing (He and others, ICCV 2019)."""
     head: nn.Module = KeypointRCNNHeads(settings.fpn_channels, settings.joint_layers)
     if settings.norm == "batch":
-        head = MaskRCNNHeads(settings.fpn_channels, settings.joint_layers, dilation=1, norm_layer=_group_norm)
+        head = MaskRCNNHeads(settings.fpn_channels, settings.joint_layers, dilation=1, norm_layer=_region_norm)
     return head
 
 
-def _group_norm(channels: int) -> nn.GroupNorm:
+def _region_norm(channels: int) -> nn.GroupNorm:
     """Normalise each region by itself, since a batch may hold few of them or none."""
     return nn.GroupNorm(max(1, channels // _GROUP), channels)
 
@@ -349,7 +361,7 @@ class _JointPredictor(KeypointRCNNPredictor):  # type: ignore[misc]
 
 def _mask_part(settings: MaskRCNNSettings, names: list[str]) -> tuple[nn.Module, nn.Module, nn.Module]:
     """Pyramid and boxes -> (M, C, 14, 14) -> (M, C', 14, 14) -> (M, 2, 28, 28) logits."""
-    norm = None if settings.norm == "frozen" else _group_norm
+    norm = None if settings.norm == "frozen" else _region_norm
     return (
         MultiScaleRoIAlign(names, MASK_POOL, sampling_ratio=2),
         MaskRCNNHeads(settings.fpn_channels, settings.mask_layers, dilation=1, norm_layer=norm),
