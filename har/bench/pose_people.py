@@ -18,8 +18,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from har.bench.contenders import Contender
 from har.bench.people_csv import LYING, RESIDENT, Marked, find_videos
-from har.bench.pose_quality import Contender, share_text
+from har.bench.pose_quality import share_text
 from har.bench.recordings import PoseSettings, video_frames
 from har.errors import AnnotationError
 from har.pose.metrics import seen

@@ -13,7 +13,7 @@ from har.pose.bundle import MASKRCNN, load_pose_bundle
 from har.records import Frame, Pose, Silhouette
 
 if TYPE_CHECKING:
-    from har.pose.networks.mask_rcnn import Found
+    from har.pose.networks.mask_rcnn import Found, MaskRCNN
 
 BOX_SCORE = 0.6
 """A box of which the network is less sure holds nobody."""
@@ -55,6 +55,11 @@ class MaskRCNNEstimator:
         self._network.roi_heads.detections_per_img = max_people
         self._network.roi_heads.score_thresh = BOX_SCORE
         self._masks = masks
+
+    @property
+    def network(self) -> MaskRCNN:
+        """The network itself, for whoever judges it."""
+        return self._network
 
     def estimate(self, frame: Frame) -> tuple[Pose, ...]:
         """Find everybody's joints.
