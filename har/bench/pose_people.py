@@ -9,6 +9,7 @@ body is often half hidden, and a pose that shows the half to be seen is right. I
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -80,6 +81,8 @@ class Tally:
         strict: of these, with one whose box overlaps theirs, too.
         elsewhere: lying frames in which a track that was on the resident is on somebody else.
         on_object: lying frames in which the resident has no pose, but a pose is on nobody.
+        both: frames in which the two people are there who are there most in the video.
+        both_seen: of these, with a pose on each.
         several: frames with two people or more.
         all_seen: of these, with a pose on each.
         haunted: frames with a pose on nobody.
@@ -96,6 +99,8 @@ class Tally:
     strict: int = 0
     elsewhere: int = 0
     on_object: int = 0
+    both: int = 0
+    both_seen: int = 0
     several: int = 0
     all_seen: int = 0
     haunted: int = 0
@@ -157,6 +162,7 @@ def count_video(
     tally.videos.append(video)
     tracks = _tracks(frames)
     first_on: dict[int, str] = {}
+    pair = [person for person, _ in Counter(each.person for there in marks.values() for each in there).most_common(2)]
     for number, people in marks.items():
         poses = frames[number].poses
         ghosts = [pose for pose in poses if _is_on_nobody(pose, people)]
@@ -166,6 +172,9 @@ def count_video(
         tally.frames += 1
         tally.haunted += bool(ghosts)
         on = assign(people, poses)
+        at_home = [place for place, each in enumerate(people) if each.person in pair]
+        tally.both += len(at_home) == 2
+        tally.both_seen += len(at_home) == 2 and all(place in on for place in at_home)
         tally.several += len(people) > 1
         tally.all_seen += len(people) > 1 and len(on) == len(people)
         for place, each in enumerate(people):
@@ -278,6 +287,7 @@ def _row(tally: Tally) -> dict[str, Any]:
         "on_the_right_body_iou": (tally.strict, tally.lying),
         "track_on_somebody_else": (tally.elsewhere, tally.lying),
         "lost_and_pose_on_an_object": (tally.on_object, tally.lying),
+        "both_have_a_pose": (tally.both_seen, tally.both),
         "everybody_has_a_pose": (tally.all_seen, tally.several),
         "frames_with_a_ghost": (tally.haunted, tally.frames),
     }
@@ -307,6 +317,7 @@ def figures_text(result: Mapping[str, Any]) -> str:
         f"  ... and boxes overlap (IoU >= {STRICT_IOU:g})": "on_the_right_body_iou",
         "  their track is on somebody else": "track_on_somebody_else",
         "  lost, and a pose on an object": "lost_and_pose_on_an_object",
+        "the two there most: each has a pose": "both_have_a_pose",
         "two or more people: each has a pose": "everybody_has_a_pose",
         "frames with a pose on nobody": "frames_with_a_ghost",
     }

@@ -93,6 +93,18 @@ def test_frames_with_two_people_count_only_if_each_has_a_pose() -> None:
     tally = counted(frames, dict.fromkeys(range(4), (RESIDENT, BYSTANDER)))
 
     assert (tally.several, tally.all_seen) == (4, 1)
+    assert (tally.both, tally.both_seen) == (4, 1)
+
+
+def test_somebody_who_passes_by_is_not_one_of_the_two_who_are_there_most() -> None:
+    passing = Marked("3", "bystander", "upright", around(GHOST))
+
+    tally = counted(
+        filmed([FALLEN, SEATED], [FALLEN, SEATED]), {0: (RESIDENT, BYSTANDER), 1: (RESIDENT, BYSTANDER, passing)}
+    )
+
+    assert (tally.both, tally.both_seen) == (2, 2)
+    assert (tally.several, tally.all_seen) == (2, 1)
 
 
 def test_a_track_that_goes_over_to_somebody_else_is_noticed() -> None:
