@@ -87,7 +87,8 @@ class Tally:
         all_seen: of these, with a pose on each.
         haunted: frames with a pose on nobody.
         ghost_s: the longest time that a pose stood in an empty room.
-        tracked_ghost_s: the same, of tracks that count as a person.
+        left_ghost_s: the same, after somebody left.
+        tracked_ghost_s: the longest, before and after, of tracks that count as a person.
         empty: frames marked as empty.
         videos: their names.
         wrong: frames in which somebody lies without a pose, a track is on somebody else, or a pose on nobody.
@@ -105,6 +106,7 @@ class Tally:
     all_seen: int = 0
     haunted: int = 0
     ghost_s: float = 0.0
+    left_ghost_s: float = 0.0
     tracked_ghost_s: float = 0.0
     empty: int = 0
     videos: list[str] = field(default_factory=list)
@@ -249,12 +251,15 @@ def _count_ghosts(
 ) -> None:
     """Find the longest time of poses in an empty room: between frames marked as empty with no other between them."""
     tally.empty += sum(not people for people in marks.values())
+    a_frame_s = (frames[-1].source_time_s - frames[0].source_time_s) / max(len(frames) - 1, 1)
     for first, last in _empty_stretches(marks):
         stretch = range(first, last + 1)
         posed = [frames[number].source_time_s for number in stretch if frames[number].poses]
         tracked = [frames[number].source_time_s for number in stretch if tracks.get(number)]
-        a_frame_s = (frames[-1].source_time_s - frames[0].source_time_s) / max(len(frames) - 1, 1)
-        tally.ghost_s = max(tally.ghost_s, _longest_s(posed, a_frame_s=a_frame_s))
+        ghost_s = _longest_s(posed, a_frame_s=a_frame_s)
+        tally.ghost_s = max(tally.ghost_s, ghost_s)
+        if first > min(marks):  # somebody was there before
+            tally.left_ghost_s = max(tally.left_ghost_s, ghost_s)
         tally.tracked_ghost_s = max(tally.tracked_ghost_s, _longest_s(tracked, a_frame_s=a_frame_s))
 
 
@@ -297,12 +302,20 @@ def _row(tally: Tally) -> dict[str, Any]:
         "empty_frames": tally.empty,
         **{name: _share(found, n) for name, (found, n) in counts.items()},
         "longest_ghost_s": round(tally.ghost_s, 2) if tally.empty else None,
+        "longest_ghost_after_somebody_left_s": round(tally.left_ghost_s, 2) if tally.empty else None,
         "longest_tracked_ghost_s": round(tally.tracked_ghost_s, 2) if tally.empty else None,
     }
 
 
 def _share(found: int, n: int) -> dict[str, Any]:
     return {"found": found, "n": n, "share": found / n if n else None, "interval": list(share_interval(found, n))}
+
+
+_GHOSTS = {
+    "longest ghost after somebody left": "longest_ghost_after_somebody_left_s",
+    "longest ghost in an empty room": "longest_ghost_s",
+    "  ... as a track that counts": "longest_tracked_ghost_s",
+}
 
 
 def as_text(result: Mapping[str, Any]) -> str:
@@ -328,12 +341,8 @@ def figures_text(result: Mapping[str, Any]) -> str:
             for told, key in shown.items():
                 if group[key]["n"]:
                     lines.append(f"  {told:40}{share_text(group[key])}")
-            if group["longest_ghost_s"] is not None:
-                lines.append(
-                    f"  {'longest ghost in an empty room':40}{group['longest_ghost_s']:.2f} s "
-                    f"(as a track that counts: {group['longest_tracked_ghost_s']:.2f} s; {group['empty_frames']} empty "
-                    "frames)"
-                )
+            if group["empty_frames"]:
+                lines += [f"  {told:40}{group[key]:.2f} s" for told, key in _GHOSTS.items()]
     return "\n".join(lines)
 
 

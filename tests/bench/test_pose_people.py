@@ -138,6 +138,9 @@ def test_what_stands_between_two_marks_of_which_one_shows_somebody_is_no_ghost()
     frames = filmed(*[[GHOST]] * 30)
 
     assert counted(frames, {0: (), 10: (RESIDENT,), 20: (), 29: (RESIDENT,)}).ghost_s == pytest.approx(0.1)
+    assert counted(frames, {0: (), 9: (), 10: (RESIDENT,)}).ghost_s == pytest.approx(1.0)
+    assert counted(frames, {0: (), 9: (), 10: (RESIDENT,)}).left_ghost_s == 0
+    assert counted(frames, {0: (RESIDENT,), 10: (), 19: ()}).left_ghost_s == pytest.approx(1.0)
     assert counted(frames, {0: (RESIDENT,), 29: (RESIDENT,)}).ghost_s == 0
 
 
@@ -235,7 +238,7 @@ def test_wrong_moments_are_drawn_of_many_videos_before_many_of_one(hall: Path) -
 
     assert [each.told for each in failures] == [
         "hall.mp4, frame 0: who lies there has no pose",
-        "hall.mp4, frame 1: who lies there has no pose",
+        "hall.mp4, frame 5: who lies there has no pose",
         "hall.mp4, frame 30: a pose on nobody",
     ]
     assert [len(each.boxes) for each in failures] == [2, 2, 0]
