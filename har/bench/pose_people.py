@@ -8,6 +8,7 @@ body is often half hidden, and a pose that shows the half to be seen is right. I
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,8 @@ class Tally:
 
     Attributes:
         frames: frames marked.
+        resting: frames in which the resident lies without having fallen.
+        resting_right: of these, with a pose on the resident.
         lying: frames in which the resident lies after a fall.
         right: of these, with a pose on the resident.
         strict: of these, with one whose box overlaps theirs, too.
@@ -95,6 +98,8 @@ class Tally:
     """
 
     frames: int = 0
+    resting: int = 0
+    resting_right: int = 0
     lying: int = 0
     right: int = 0
     strict: int = 0
@@ -121,8 +126,8 @@ def judge_videos(
     Args:
         people: who is where, as of `har.bench.people_csv.read_people`.
         contenders: who is judged.
-        data: the folder that the names of videos start from; its `fall_times.csv`, where there is one, says from when
-            on somebody lies after a fall.
+        data: the folder that the names of videos start from; its `fall_times.csv`, where there is one, says who lies
+            after a fall, and from when on; without it, everybody who lies has fallen.
         tell: called with videos done and all.
 
     Raises:
@@ -131,7 +136,7 @@ def judge_videos(
     """
     files = find_videos(list(people), data)
     times = data / "fall_times.csv"
-    ground_s = {row.source: row.ground_s for row in read_truth(times) if row.is_fall} if times.is_file() else {}
+    ground_s = {row.source: row.ground_s for row in read_truth(times) if row.is_fall} if times.is_file() else None
     rows, wrong, done = [], dict[str, list[Wrong]](), 0
     for contender in contenders:
         tallies: dict[str, Tally] = {}
@@ -141,7 +146,9 @@ def judge_videos(
             if max(marks) >= len(frames):
                 raise AnnotationError(f"{file}: frame {max(marks)} is marked, but it has only {len(frames)} frames.")
             tally = tallies.setdefault(_group(video), Tally())
-            count_video(tally, video, frames, marks, ground_s=ground_s.get(video, 0.0))
+            count_video(
+                tally, video, frames, marks, ground_s=0.0 if ground_s is None else ground_s.get(video, math.inf)
+            )
             done += 1
         rows.append({"estimator": contender.name, "groups": {name: _row(each) for name, each in tallies.items()}})
         wrong[contender.name] = [each for tally in tallies.values() for each in tally.wrong]
@@ -180,7 +187,11 @@ def count_video(
         tally.several += len(people) > 1
         tally.all_seen += len(people) > 1 and len(on) == len(people)
         for place, each in enumerate(people):
-            if each.who != RESIDENT or each.state != LYING or frames[number].source_time_s < ground_s:
+            if each.who != RESIDENT or each.state != LYING:
+                continue
+            if frames[number].source_time_s < ground_s:
+                tally.resting += 1
+                tally.resting_right += place in on
                 continue
             tally.lying += 1
             tally.right += place in on
@@ -290,6 +301,7 @@ def _row(tally: Tally) -> dict[str, Any]:
     counts = {
         "on_the_right_body": (tally.right, tally.lying),
         "on_the_right_body_iou": (tally.strict, tally.lying),
+        "resting_on_the_right_body": (tally.resting_right, tally.resting),
         "track_on_somebody_else": (tally.elsewhere, tally.lying),
         "lost_and_pose_on_an_object": (tally.on_object, tally.lying),
         "both_have_a_pose": (tally.both_seen, tally.both),
@@ -326,10 +338,11 @@ def as_text(result: Mapping[str, Any]) -> str:
 def figures_text(result: Mapping[str, Any]) -> str:
     """Write the figures for people."""
     shown = {
-        "lying: a pose on the right body": "on_the_right_body",
+        "lying after a fall: on the right body": "on_the_right_body",
         f"  ... and boxes overlap (IoU >= {STRICT_IOU:g})": "on_the_right_body_iou",
         "  their track is on somebody else": "track_on_somebody_else",
         "  lost, and a pose on an object": "lost_and_pose_on_an_object",
+        "lying without a fall: on the right body": "resting_on_the_right_body",
         "the two there most: each has a pose": "both_have_a_pose",
         "two or more people: each has a pose": "everybody_has_a_pose",
         "frames with a pose on nobody": "frames_with_a_ghost",
@@ -340,9 +353,9 @@ def figures_text(result: Mapping[str, Any]) -> str:
             lines += ["", f"{row['estimator']}, {name}: {group['frames']} frames of {group['videos']} videos"]
             for told, key in shown.items():
                 if group[key]["n"]:
-                    lines.append(f"  {told:40}{share_text(group[key])}")
+                    lines.append(f"  {told:42}{share_text(group[key])}")
             if group["empty_frames"]:
-                lines += [f"  {told:40}{group[key]:.2f} s" for told, key in _GHOSTS.items()]
+                lines += [f"  {told:42}{group[key]:.2f} s" for told, key in _GHOSTS.items()]
     return "\n".join(lines)
 
 

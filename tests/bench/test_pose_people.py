@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,7 @@ def test_lying_frames_count_from_the_moment_that_the_body_is_down() -> None:
     tally = counted(frames, dict.fromkeys(range(5), (RESIDENT,)), ground_s=0.1)
 
     assert (tally.lying, tally.right, tally.on_object) == (4, 2, 1)
+    assert (tally.resting, tally.resting_right) == (1, 1)
     assert (tally.frames, tally.haunted) == (5, 1)
 
 
@@ -227,7 +229,7 @@ def test_a_video_is_watched_from_its_first_frame_to_its_last(
         assert (group["on_the_right_body"]["found"], group["on_the_right_body"]["n"]) == (2, 2)
         assert group["longest_ghost_s"] < 1
     assert "The worst failures of num_poses=3" in (tmp_path / "out" / "index.html").read_text()
-    assert "lying: a pose on the right body         2 of 2: 1.000 (0.16 to 1.00)" in capsys.readouterr().out
+    assert "lying after a fall: on the right body     2 of 2: 1.000 (0.16 to 1.00)" in capsys.readouterr().out
 
 
 def test_wrong_moments_are_drawn_of_many_videos_before_many_of_one(hall: Path) -> None:
@@ -245,6 +247,24 @@ def test_wrong_moments_are_drawn_of_many_videos_before_many_of_one(hall: Path) -
     for each in failures:
         drawn = np.asarray(draw_failure(each))
         assert (drawn == (217, 92, 20)).all(axis=2).sum() > 500
+
+
+@pytest.mark.weights
+def test_whoever_lies_down_in_a_video_without_a_fall_is_counted_apart(
+    hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("har.bench.recordings.cache_folder", lambda: tmp_path)
+    shutil.copytree(hall, tmp_path / "hall")
+    hall = tmp_path / "hall"
+    (hall / "fall_times.csv").write_text("source,start_s,ground_s,end_s,kind\nhall.mp4,,,2.6,daily\n")
+    asked = ["--people", str(hall / "people.csv"), "--data", str(hall), "--json", str(tmp_path / "result.json")]
+
+    code = cli.main(["pose", "evaluate", "blazepose", *asked])
+
+    (row,) = json.loads((tmp_path / "result.json").read_text())["rows"]
+    assert code == 0
+    assert row["groups"]["videos"]["on_the_right_body"]["n"] == 0
+    assert row["groups"]["videos"]["resting_on_the_right_body"]["found"] == 2
 
 
 @pytest.mark.weights
