@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from har.pose import MASKRCNN, Estimator, gives_masks, open_estimator, plain_people
-from har.pose.bundle import pose_bundle_kind
+from har.pose import MASKRCNN, Estimator, open_estimator, plain_people
+from har.pose.bundle import load_pose_bundle, pose_bundle_kind
 from har.pose.coco import Picture
 from har.pose.estimators import bundle_of
 from har.pose.metrics import Guess
-
-MOST_GUESSES = 100
-"""People whom COCO's protocol asks for in a picture; of joints it takes the surest 20 of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +40,21 @@ class Contender:
         """Open it anew: it has seen nothing yet. With masks it draws outlines, if it can."""
         return open_estimator(self.name, max_people=self.max_people, masks=masks)
 
-    def open_for_unsure(self, *, masks: bool) -> Callable[[Picture], list[Guess]] | None:
+    def open_for_unsure(self) -> Callable[[Picture], list[Guess]] | None:
         """Open it so that it tells those of whom it is unsure, too; None where it cannot."""
         if self.remembers or pose_bundle_kind(bundle_of(self.name)[0]) != MASKRCNN:
             return None
         import torch
 
-        from har.pose.mask_rcnn import MaskRCNNEstimator
+        from har.pose.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
         from har.training.pose.instances import guess_people
 
         folder, short_px = bundle_of(self.name)
-        draws = masks and gives_masks(self.name)
-        estimator = MaskRCNNEstimator(folder, max_people=MOST_GUESSES, short_px=short_px, masks=draws)
-        return partial(guess_people, estimator.network, device=torch.device("cpu"))
+        bundle = load_pose_bundle(folder)
+        settings = bundle.settings_as(MaskRCNNSettings)
+        if short_px is not None:
+            longer = max(settings.long_px * short_px // settings.short_px, short_px)
+            settings = replace(settings, short_px=short_px, long_px=longer)
+        network = MaskRCNN(settings)
+        bundle.fill(network)
+        return partial(guess_people, network.eval(), device=torch.device("cpu"))

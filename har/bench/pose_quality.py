@@ -67,7 +67,7 @@ def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, show
     masks = have_masks(pictures)
     answers = [Answers(contender, draws_masks=masks and gives_masks(contender.name)) for contender in contenders]
     lasting = {each.name: each.open(masks=masks) for each in contenders if not each.remembers}
-    askers = {each.name: each.open_for_unsure(masks=masks) for each in contenders}
+    askers = {each.name: each.open_for_unsure() for each in contenders}
     try:
         for number, picture in enumerate(pictures):
             tell(number, len(pictures))

@@ -74,16 +74,26 @@ def evaluate(
 @app.command("train", epilog="Example: har pose train hourglass runs/scenes --detector bundles/eye --out bundles/pose")
 def train(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="hourglass, deeppose, or centernet: the detector.")],
-    data: Annotated[
-        list[Path],
-        typer.Argument(metavar="DATA...", help="Folders of `har synth scenes`, or COCO keypoint files beside images."),
-    ],
     out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The bundle to write; must not exist.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DATA...", help="Folders of `har synth scenes`, or COCO keypoint files beside images."),
+    ] = None,
+    teach: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Videos of your own cameras, for --teacher to label; repeatable."),
+    ] = None,
+    teacher: Annotated[
+        str, typer.Option(metavar="NAME", help="The heavy estimator, as --pose of har run.")
+    ] = "blazepose",
     detector: Annotated[
         Path | None, typer.Option(metavar="BUNDLE", help="What finds people, for hourglass and deeppose.")
     ] = None,
     test: Annotated[
-        list[Path] | None, typer.Option(metavar="DATA", help="Other pictures to judge the result by; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            metavar="DATA", help="Other pictures to judge the result by, or videos for --teacher; repeatable."
+        ),
     ] = None,
     start_from: Annotated[
         Path | None, typer.Option("--from", metavar="BUNDLE", help="Begin with the weights of one of the same kind.")
@@ -105,14 +115,19 @@ def train(
 
     First a detector (centernet), then with it a model of one person's crop; `har run --pose BUNDLE` uses both. A tenth
     of the scenes is held out to choose the best pass by. Ctrl-C keeps what was learnt for --resume.
+
+    With --teach DIR a heavy estimator labels frames of the videos there, and the model learns from what it is sure
+    of; these frames are kept in a hidden folder beside the bundle until it is written.
     """
     from har.cli.pose_train import train as train_bundle
 
     train_bundle(
         kind,
-        data,
+        data or [],
         out=out,
         detector=detector,
+        teach=teach or [],
+        teacher=teacher,
         test=test or [],
         start_from=start_from,
         epochs=epochs,

@@ -10,11 +10,16 @@ from pathlib import Path
 import typer
 
 from har.cli.output import say, wants_text, write_json
+from har.errors import ConfigError
+from har.models.bundle_files import refuse_existing
+from har.pose import check_estimator
 from har.pose.bundle import CROP_KINDS, PoseBundle
+from har.pose.coco import Picture
 from har.training.devices import DeviceName, Precision, choose_device
-from har.training.pose.pictures import read_data
+from har.training.pose.pictures import ANNOTATIONS, read_data
 from har.training.pose.progress import show_progress
-from har.training.pose.train import Machinery, check_kind, train_pose
+from har.training.pose.teaching import label_videos
+from har.training.pose.train import Machinery, check_kind, state_folder, train_pose
 
 
 def train(
@@ -23,6 +28,8 @@ def train(
     *,
     out: Path,
     detector: Path | None,
+    teach: Sequence[Path],
+    teacher: str,
     test: Sequence[Path],
     start_from: Path | None,
     epochs: int | None,
@@ -40,6 +47,11 @@ def train(
         KeyboardInterrupt: it was stopped; how to go on has been said.
     """
     check_kind(kind, detector)
+    refuse_existing(out)
+    if not data and not teach:
+        raise ConfigError("there is nothing to learn from. Give DATA, or videos for a teacher to label with --teach.")
+    if teach:
+        check_estimator(teacher)
     with show_progress() as report:
         machinery = Machinery(
             device=choose_device(device, precision=precision),
@@ -52,10 +64,11 @@ def train(
         try:
             bundle = train_pose(
                 kind,
-                read_data(data),
+                read_data(data) if data else (),
                 out=out,
                 detector=detector,
-                test=read_data(test) if test else (),
+                taught=_label(teach, teacher, out),
+                test=_read_test(test, teacher, out),
                 start_from=start_from,
                 epochs=epochs,
                 seed=seed,
@@ -66,6 +79,18 @@ def train(
             say(f"stopped; nothing is lost. Go on with: {_again()}")
             raise
     _tell(bundle, out=out, json_file=json_file)
+
+
+def _label(videos: Sequence[Path], teacher: str, out: Path) -> list[Picture]:
+    folder = state_folder(out) / "labels"
+    return [picture for path in videos for picture in label_videos(path, teacher=teacher, folder=folder, tell=say)]
+
+
+def _read_test(paths: Sequence[Path], teacher: str, out: Path) -> list[Picture]:
+    """Read annotated pictures; videos are labelled by the teacher."""
+    videos = [path for path in paths if path.is_dir() and not (path / ANNOTATIONS).is_file()]
+    annotated = [path for path in paths if path not in videos]
+    return [*(read_data(annotated) if annotated else []), *_label(videos, teacher, out)]
 
 
 def _again() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,9 @@ def read_mask(mask: Mask, *, width_px: int, height_px: int) -> npt.NDArray[np.ui
         runs: Any = mask
     else:
         runs = masks.frPyObjects(mask, height_px, width_px)
-    decoded: npt.NDArray[np.uint8] = masks.decode(masks.merge(runs) if isinstance(runs, list) else runs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools 2.0.11 and numpy 2
+        decoded: npt.NDArray[np.uint8] = masks.decode(masks.merge(runs) if isinstance(runs, list) else runs)
     return decoded
 
 

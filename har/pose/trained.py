@@ -61,7 +61,10 @@ class TrainedPose:
             raise BundleError(f"{folder}: has no detector to find people with. Train it again with --detector.")
         self._detector = Detector(bundle.detector, onnx=onnx)
         self._settings: HourglassSettings | DeepPoseSettings
-        self._settings = bundle.settings_as(HourglassSettings if bundle.kind == HOURGLASS else DeepPoseSettings)
+        if bundle.kind == HOURGLASS:
+            self._settings = bundle.settings_as(HourglassSettings)
+        else:
+            self._settings = bundle.settings_as(DeepPoseSettings)
         self._network = open_network(bundle, onnx=onnx)
         self._max_people, self._flips = max_people, flips
 

@@ -23,7 +23,7 @@ class View:
     Attributes:
         width: pixels.
         height: pixels.
-        matrix: (2, 3) float64; takes a point of the view (x, y, 1), its pixels' corners at whole numbers, to the picture.
+        matrix: (2, 3) float64; takes a point of the view (x, y, 1) to the picture; corners of pixels are whole numbers.
     """
 
     width: int

@@ -481,3 +481,34 @@ def test_settings_pass_through_json() -> None:
 
     assert MaskRCNNSettings(**{**again, "anchors_px": LIGHT.anchors_px, "joint_layers": LIGHT.joint_layers,
                                "mask_layers": LIGHT.mask_layers}) == LIGHT  # fmt: skip
+
+
+# -- in the service --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_service_draws_silhouettes_with_a_trained_estimator(bundle: Path, tmp_path: Path) -> None:
+    from har.service.drawing import BACKDROP
+    from har.sources import open_source
+    from tests.sources.builders import write_video
+
+    pixels = []
+    for _ in range(12):
+        image, _ = picture_of_somebody()
+        pixels.append((255 * image).byte().numpy().transpose(1, 2, 0))
+    times_s = [round(i / 10, 3) for i in range(12)]
+    source = write_video(tmp_path / "in.mp4", times_s, images=pixels)
+    out = tmp_path / "out.mp4"
+
+    code = cli.main(["run", "--source", str(source), "--once", "--pose", str(bundle), "--overlay", str(out),
+                     "--silhouette", "--json", str(tmp_path / "result.json")])  # fmt: skip
+
+    assert code == 0
+    with open_source(str(out), camera="c", paced=False) as video:
+        pictures = [frame.image for frame in video.frames()]
+    assert len(pictures) == 12
+    corner = pictures[-1][10:40, 100:125].reshape(-1, 3).astype(int)  # far from the person, the wall is 51 throughout
+    assert np.abs(corner.mean(axis=0) - 51).max() < 4
+    assert np.abs(corner.mean(axis=0) - BACKDROP).max() > 6
+    person = pictures[-1][40:80, 58:70].reshape(-1, 3).astype(int)
+    assert (np.abs(person - 204).max(axis=1) < 12).mean() < 0.2  # of the person's own colour nothing is left

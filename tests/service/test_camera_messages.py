@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from har.records import CameraStatus, Pose, PoseFrame
+from har.records import CameraStatus, Pose, PoseFrame, Silhouette
 from har.service.camera_messages import (
     MAX_MESSAGE_BYTES,
     CameraSpec,
@@ -48,6 +49,66 @@ def test_poses_cross_the_line_bit_by_bit(n_people: int) -> None:
     for a, b in zip(sent.poses, got.poses, strict=True):
         np.testing.assert_array_equal(a.xy, b.xy)
         np.testing.assert_array_equal(a.score, b.score)
+
+
+def with_silhouettes(n_people: int) -> PoseFrame:
+    """A crowd, of whom the second has no silhouette."""
+    rng = np.random.default_rng(4)
+    plain = crowd(n_people)
+    shapes = [
+        Silhouette(
+            rng.normal(300, 90, 4).astype(np.float32),
+            np.where(rng.random((28, 28)) < 0.5, 0, 10).astype(np.uint8),  # full of zero bytes
+        )
+        for _ in range(n_people)
+    ]
+    return replace(
+        plain,
+        poses=tuple(
+            replace(pose, silhouette=None if i == 1 else shape)
+            for i, (pose, shape) in enumerate(zip(plain.poses, shapes, strict=True))
+        ),
+    )
+
+
+@pytest.mark.parametrize("n_people", [1, 3, 100])
+def test_silhouettes_cross_the_line_bit_by_bit(n_people: int) -> None:
+    sent = with_silhouettes(n_people)
+
+    data = encode(sent)
+    got = decode(data, camera="hall")
+
+    assert len(data) < MAX_MESSAGE_BYTES
+    assert isinstance(got, PoseFrame)
+    for i, (a, b) in enumerate(zip(sent.poses, got.poses, strict=True)):
+        np.testing.assert_array_equal(a.xy, b.xy)
+        assert (b.silhouette is None) == (i == 1)
+        if a.silhouette is not None and b.silhouette is not None:
+            np.testing.assert_array_equal(a.silhouette.box, b.silhouette.box)
+            np.testing.assert_array_equal(a.silhouette.cover, b.silhouette.cover)
+
+
+@pytest.mark.parametrize("covers", [
+    [[28, 28]], [[28, 28], None, [28, 28], None], [[28, 28], None, [28, 27]], [[28, 28], None, [29, 28]],
+    [[0, 28], None, [28, 28]], [[28, 28], None, [-28, -28]], [[28, 28], None, [2, True]], [[28, 28], None, [99, 99]],
+    [[28, 28], None, [28]], [[28, 28], None, "xx"], 7, {}, [], [None] * 101,
+])  # fmt: skip
+def test_silhouettes_that_do_not_fit_are_refused(covers: object) -> None:
+    head, _, blob = encode(with_silhouettes(3)).partition(b"\0")
+    fields = json.loads(head)
+    fields["covers"] = covers
+
+    with pytest.raises(MessageError):
+        decode(json.dumps(fields).encode() + b"\0" + blob, camera="hall")
+
+
+def test_a_silhouette_whose_box_is_nowhere_is_refused() -> None:
+    frame = with_silhouettes(1)
+    assert frame.poses[0].silhouette is not None
+    frame.poses[0].silhouette.box[2] = np.nan
+
+    with pytest.raises(MessageError):
+        decode(encode(frame), camera="hall")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ a target is as wide and high as the box (as in TTFNet, Liu et al. 2020), since l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -58,14 +59,14 @@ class CenterNet(nn.Module):
         widths = (wide, wide * 3 // 2, 3 * wide, 5 * wide)
         self.stem = nn.Sequential(_conv(3, wide // 2, 5, stride=2), _conv(wide // 2, wide, 3, stride=2), Block(wide))
         self.downs = nn.ModuleList(
-            nn.Sequential(_conv(a, b, 3, stride=2), Block(b), Block(b))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            nn.Sequential(_conv(a, b, 3, stride=2), Block(b), Block(b)) for a, b in pairwise(widths)
         )
         self.sides = nn.ModuleList(nn.Conv2d(each, wide, 1) for each in widths)
         self.ups = nn.ModuleList(_conv(wide, wide, 3) for _ in widths[:-1])
         self.head = nn.Sequential(_conv(wide, 2 * wide, 3), nn.Conv2d(2 * wide, 5, 1))
         last = self.head[-1]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
         nn.init.zeros_(last.bias)
         with torch.no_grad():
             last.bias[0] = float(np.log(_RARE / (1 - _RARE)))
@@ -136,8 +137,8 @@ def centre_loss(maps: Tensor, targets: Tensor) -> dict[str, Tensor]:
         maps: (N, 5, H, W), as the network gives them.
         targets: (N, 6, H, W), as `centre_targets` gives them.
     """
-    heat, sizes, offsets = maps.split((1, 2, 2), dim=1)
-    bump, true_sizes, true_offsets, is_middle = targets.split((1, 2, 2, 1), dim=1)
+    heat, sizes, offsets = maps[:, :1], maps[:, 1:3], maps[:, 3:]
+    bump, true_sizes, true_offsets, is_middle = targets[:, :1], targets[:, 1:3], targets[:, 3:5], targets[:, 5:]
     n_people = is_middle.sum().clamp(min=1)
     chance = torch.sigmoid(heat)  # (N, 1, H, W)
     there = is_middle * (1 - chance) ** ALPHA * F.logsigmoid(heat)

@@ -158,7 +158,7 @@ def read_joints(answer: FloatArray, settings: DeepPoseSettings) -> tuple[FloatAr
         (N, V, 2) places in the crop, (0, 0) its top left corner and (1, 1) the other, and (N, V) scores in [0, 1].
     """
     last = answer[:, -1]  # (N, V, 3)
-    return last[..., :2], 1 / (1 + np.exp(-last[..., 2]))
+    return last[..., :2], (1 / (1 + np.exp(-last[..., 2]))).astype(np.float32)
 
 
 def deeppose_loss(

@@ -1,12 +1,12 @@
 """The stacked hourglass: one person's crop in, a heat map of every joint out.
 
-A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimation", ECCV 2016. An hourglass goes down to
-a few pixels, where it sees the whole body, and up again to where joints are told apart; the next one corrects the first.
-Every one of them is taught (intermediate supervision), the last one answers. Here it is narrow enough for a CPU.
+A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimation", ECCV 2016. An hourglass goes down
+to a few pixels, where it sees the whole body, and up again to where joints are told apart; the next one corrects the
+first. Each is taught (intermediate supervision), the last one answers. Here it is narrow enough for a CPU.
 
 Targets are Gaussian (Tompson et al. 2014) or Cauchy: 1 / (1 + d^2 / s^2), whose long tails still pull where a joint is
-far off. Joints are read off between pixels as in DARK (F. Zhang et al., CVPR 2020): the second-order Taylor expansion of
-the logarithm of the smoothed map at its highest pixel.
+far off. Joints are read off between pixels as in DARK (F. Zhang et al., CVPR 2020): the second-order Taylor expansion
+of the logarithm of the smoothed map at its highest pixel.
 """
 
 from __future__ import annotations
@@ -132,10 +132,12 @@ def heat_targets(joints: Tensor, settings: HourglassSettings) -> Tensor:
     n_cells = settings.size_px // STRIDE
     middles = torch.arange(n_cells, device=joints.device) + 0.5  # (S/4,)
     across, down = (joints * n_cells).unbind(-1)  # (N, V) each
-    squares = (middles - across[..., None]).square()[..., None, :] + (middles - down[..., None]).square()[..., None]
+    squares: Tensor = (middles - across[..., None]).square()[..., None, :] + (middles - down[..., None]).square()[
+        ..., None
+    ]
     if settings.target == "cauchy":
         return 1 / (1 + squares / settings.sigma**2)  # (N, V, S/4, S/4)
-    return torch.exp(-squares / (2 * settings.sigma**2))  # (N, V, S/4, S/4)
+    return torch.exp(squares / (-2 * settings.sigma**2))  # (N, V, S/4, S/4)
 
 
 def hourglass_loss(maps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

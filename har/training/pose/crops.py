@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,12 +18,14 @@ from har.pose.networks.hourglass import Hourglass, heat_targets, hourglass_loss
 from har.pose.views import View
 from har.records import FloatArray, ImageArray, Pose
 from har.training.pose.augment import Chances, change_colours, draw_crop
-from har.training.pose.judging import pdj
+from har.training.pose.judging import HIDDEN, SEEN, pdj
 
 FEWEST_JOINTS = 4
 """Of a person who is learnt from."""
 HIDDEN_SCORE = 0.5
 """What the score of a joint should be that is hidden, where the model has a score of its own."""
+MEAN_SURE, MEAN_WEIGHT = 0.6, 0.5
+"""Score from which the mean student's joint stands in for one that the teacher did not know, and how much it counts."""
 _START_SPREAD = 0.06  # of the crop: how far DeepPose's first answer is off when it has learnt a little
 _CHECK_BATCH = 32
 _MIRROR = list(COCO17.mirror_order)
@@ -38,26 +40,35 @@ class CropBatch:
         joints: (N, V, 2), (0, 0) the crop's top left corner and (1, 1) the other.
         seen: (N, V): 1 seen, 0.5 hidden, 0 not in the crop.
         weights: (N, V): 0 for a joint of which nothing is known.
+        plain: (N, 3, S, S): the same without changes of light and colour; None where every joint is known.
     """
 
     crops: Tensor
     joints: Tensor
     seen: Tensor
     weights: Tensor
+    plain: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One person in one picture."""
+    """One person in one picture.
+
+    Attributes:
+        picture: where they are.
+        person: their box and joints.
+        is_taught: a teacher's labels: joints that it is not sure of are unknown. Otherwise they are not to be seen.
+    """
 
     picture: Picture
     person: Person
+    is_taught: bool = False
 
 
-def people_in(pictures: Iterable[Picture]) -> list[Sample]:
+def people_in(pictures: Iterable[Picture], *, are_taught: bool = False) -> list[Sample]:
     """Give everybody who can be learnt from."""
     return [
-        Sample(picture, person)
+        Sample(picture, person, are_taught)
         for picture in pictures
         for person in picture.people
         if not person.crowd and np.count_nonzero(person.visibility) >= FEWEST_JOINTS
@@ -81,31 +92,40 @@ class CropLesson:
     def batch(self, numbers: Sequence[int], rng: np.random.Generator) -> CropBatch:
         """Cut people out, changed by chance."""
         size = self.network.settings.size_px
-        rows = []
+        rows, plain = [], []
         for number in numbers:
             sample = self.learn[number]
             view = draw_crop(sample.person, size, self.chances, rng)
-            shown = change_colours(view.cut(Image.fromarray(load_image(sample.picture))), self.chances, rng)
-            rows.append((shown, *place_joints(view, sample.person)))
-        return as_batch(rows)
+            plain.append(view.cut(Image.fromarray(load_image(sample.picture))))
+            shown = change_colours(plain[-1], self.chances, rng)
+            rows.append((shown, *place_joints(view, sample.person, is_taught=sample.is_taught)))
+        batch = as_batch(rows)
+        return (
+            replace(batch, plain=as_crops(plain)) if any(self.learn[number].is_taught for number in numbers) else batch
+        )
 
     def losses(self, network: nn.Module, mean: nn.Module, batch: CropBatch, device: torch.device) -> dict[str, Tensor]:
         """Give the losses of a batch by name."""
+        if batch.plain is not None:
+            batch = fill_in(mean, batch, device)
         return crop_losses(network, batch, device)
 
     def judge(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Give PDJ at 0.2 of all joints annotated, and of those seen, on crops of the annotated boxes."""
         if not self.check:
             return {}
-        return pdj([each.person for each in self.check], look_at(network, self.check, device))
+        return pdj(
+            [each.person for each in self.check],
+            look_at(network, self.check, device, size_px=self.network.settings.size_px),
+        )
 
 
-def look_at(network: nn.Module, samples: Sequence[Sample], device: torch.device) -> list[Pose]:
+def look_at(network: nn.Module, samples: Sequence[Sample], device: torch.device, *, size_px: int) -> list[Pose]:
     """Give everybody's pose in pixels of their picture, as a network sees the crop of their annotated box."""
     poses = []
     for first in range(0, len(samples), _CHECK_BATCH):
         part = samples[first : first + _CHECK_BATCH]
-        views = [View.round_box(each.person.box, network.settings.size_px) for each in part]
+        views = [View.round_box(each.person.box, size_px) for each in part]
         crops = [view.cut(Image.fromarray(load_image(each.picture))) for view, each in zip(views, part, strict=True)]
         joints, scores = answer(network, as_crops(crops).to(device))
         for view, places, score in zip(views, joints, scores, strict=True):
@@ -113,15 +133,29 @@ def look_at(network: nn.Module, samples: Sequence[Sample], device: torch.device)
     return poses
 
 
-def place_joints(view: View, person: Person) -> tuple[FloatArray, FloatArray, FloatArray]:
+def place_joints(view: View, person: Person, *, is_taught: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Give a person's joints in a view (V, 2), what their scores should be (V,), and how much they count (V,)."""
     joints = view.to_view(person.xy) / np.float32(view.width)
     visibility = person.visibility
     if np.linalg.det(view.matrix[:, :2]) < 0:  # mirrored: the left hand is where the right one was
         joints, visibility = joints[_MIRROR], visibility[_MIRROR]
     is_inside = ((joints >= 0) & (joints < 1)).all(axis=-1)
-    seen = np.where(visibility == 2, 1.0, np.where(visibility == 1, HIDDEN_SCORE, 0.0)) * is_inside
-    return joints, seen.astype(np.float32), np.ones(len(joints), dtype=np.float32)
+    seen = np.where(visibility == SEEN, 1.0, np.where(visibility == HIDDEN, HIDDEN_SCORE, 0.0)) * is_inside
+    weights = np.where(visibility == SEEN, 1.0, 0.0) if is_taught else np.ones(len(joints))
+    return joints, seen.astype(np.float32), weights.astype(np.float32)
+
+
+def fill_in(mean: nn.Module, batch: CropBatch, device: torch.device) -> CropBatch:
+    """Ask the mean student for the joints that the teacher did not know; what it is sure of counts a little."""
+    assert batch.plain is not None
+    joints, scores = (torch.from_numpy(each) for each in answer(mean, batch.plain.to(device)))
+    is_filled = (batch.weights == 0) & (scores >= MEAN_SURE)  # (N, V)
+    return replace(
+        batch,
+        joints=torch.where(is_filled[..., None], joints, batch.joints),
+        seen=torch.where(is_filled, scores.clamp(max=1), batch.seen),
+        weights=torch.where(is_filled, MEAN_WEIGHT * scores, batch.weights),
+    )
 
 
 def as_batch(rows: Sequence[tuple[ImageArray, FloatArray, FloatArray, FloatArray]]) -> CropBatch:

@@ -11,12 +11,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from graphs.layouts import COCO17
+from har.pose.bundle import PoseBundle
 from har.pose.coco import Person, Picture, load_image
 from har.pose.coco_protocol import coco_figures, have_masks
 from har.pose.mask_rcnn import to_poses
 from har.pose.masks import paste, read_mask, write_mask
 from har.pose.metrics import Guess
-from har.pose.networks.mask_rcnn import Found, MaskRCNN
+from har.pose.networks.mask_rcnn import LIGHT, MaskRCNN, MaskRCNNSettings
 from har.pose.views import View
 from har.training.pose.augment import Chances, change_colours, draw_whole
 from har.training.pose.detection import LEAST_LEFT
@@ -25,7 +26,7 @@ Targets = list[dict[str, Tensor]]
 _MIRROR = list(COCO17.mirror_order)
 _LEAST_PX = 3.0  # a narrower box teaches nothing
 _LOWEST_SCORE = 0.05  # average precision wants the unsure ones too
-_MOST_CHECKED = 200
+_MOST_CHECKED = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +75,19 @@ class MaskRCNNLesson:
         return judge_pictures(network, pictures, device=device)
 
 
+def make_mask_rcnn(bundle: PoseBundle | None) -> MaskRCNN:
+    """Give a network with first weights by chance, or with those of a bundle.
+
+    Raises:
+        BundleError: its settings and weights do not fit each other.
+    """
+    if bundle is None:
+        return MaskRCNN(LIGHT)
+    network = MaskRCNN(bundle.settings_as(MaskRCNNSettings))
+    bundle.fill(network)
+    return network
+
+
 def judge_pictures(network: MaskRCNN, pictures: Sequence[Picture], *, device: torch.device) -> dict[str, float]:
     """Give "keypoint_ap", "box_ap" and, where all have masks, "mask_ap" with their values at an overlap of a half."""
     guesses = {picture.id: guess_people(network, picture, device=device) for picture in pictures}
@@ -90,11 +104,10 @@ def guess_people(network: MaskRCNN, picture: Picture, *, device: torch.device) -
     """Find everybody in a picture, the unsure ones too."""
     image = load_image(picture)
     network.roi_heads.score_thresh = _LOWEST_SCORE
-    found: Found = {
-        name: tensor.float().cpu() for name, tensor in network.find_in(_as_tensor(image).to(device)).items()
-    }
+    answer = network.find_in(_as_tensor(image).to(device))
+    found = {name: tensor.float().cpu().numpy() for name, tensor in answer.items()}
     guesses = []
-    for pose, box, score in zip(to_poses(found), found["boxes"].numpy(), found["scores"].tolist(), strict=True):
+    for pose, box, score in zip(to_poses(found), found["boxes"], found["scores"].tolist(), strict=True):
         mask = None
         if pose.silhouette is not None:
             mask = write_mask(paste(pose.silhouette, width_px=image.shape[1], height_px=image.shape[0]))

@@ -10,7 +10,7 @@ from har.pose.coco import Person
 from har.pose.metrics import share_within, torso_errors
 from har.records import FloatArray, Pose
 
-SEEN = 2  # COCO's visibility
+HIDDEN, SEEN = 1, 2  # COCO's visibility
 
 
 def pdj(people: Sequence[Person], poses: Sequence[Pose], *, at: float = 0.2) -> dict[str, float]:

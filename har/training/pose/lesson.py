@@ -14,12 +14,15 @@ class Lesson(Protocol):
     """What one kind of estimator learns from, and how.
 
     Attributes:
-        network: what learns.
         unit: what it is shown, for people: "crops", "pictures".
     """
 
-    network: nn.Module
     unit: str
+
+    @property
+    def network(self) -> nn.Module:
+        """Give what learns."""
+        ...
 
     def __len__(self) -> int:
         """Give how many it learns from in a pass."""

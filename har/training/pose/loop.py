@@ -207,7 +207,7 @@ def fit(lesson: Lesson, plan: Plan, *, seed: int, given: Given | None = None) ->
 
 def _begin(lesson: Lesson, plan: Plan, *, seed: int, given: Given) -> _Run:
     # Channels last: convolutions take half the time (measured on a CPU).
-    network = lesson.network.to(given.device.where, memory_format=torch.channels_last)
+    network = lesson.network.to(given.device.where).to(memory_format=torch.channels_last)
     mean = copy.deepcopy(network).eval().requires_grad_(False)
     n_steps = max(1, len(lesson) // plan.batch_size)
     schedule = Schedule.of(pass_steps=n_steps, n_passes=plan.epochs)

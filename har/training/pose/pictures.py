@@ -22,6 +22,7 @@ def read_data(paths: Sequence[Path]) -> list[Picture]:
     Raises:
         AnnotationError: one of them cannot be read.
         TrainingError: nobody is annotated in any.
+        ConfigError: there is no such file or folder.
     """
     pictures = [picture for path in paths for picture in read_pictures(path / ANNOTATIONS if path.is_dir() else path)]
     if not any(picture.people for picture in pictures):

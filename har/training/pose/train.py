@@ -21,6 +21,7 @@ from har.pose.bundle import (
     CROP_KINDS,
     DEEPPOSE,
     HOURGLASS,
+    MASKRCNN,
     PoseBundle,
     load_pose_bundle,
     save_pose_bundle,
@@ -29,6 +30,7 @@ from har.pose.coco import Picture
 from har.pose.networks.centernet import CenterNet, CenterNetSettings
 from har.pose.networks.deeppose import DeepPose, DeepPoseSettings
 from har.pose.networks.hourglass import Hourglass, HourglassSettings
+from har.pose.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
 from har.pose.trained import make_network
 from har.training.checkpoint import forget_checkpoints, require_space
 from har.training.devices import CPU, Device
@@ -36,6 +38,9 @@ from har.training.interrupts import heard_after_the_step
 from har.training.pose.crops import CropLesson, people_in
 from har.training.pose.detection import DetectorLesson
 from har.training.pose.export import difference, to_onnx
+from har.training.pose.export_instances import instances_difference, instances_to_onnx
+from har.training.pose.instances import MaskRCNNLesson, make_mask_rcnn
+from har.training.pose.lesson import Lesson
 from har.training.pose.loop import Fit, Given, Plan, Progress, fit
 from har.training.pose.pictures import digest_of, hold_out
 
@@ -45,10 +50,25 @@ PLANS = {
     HOURGLASS: Plan(epochs=20, batch_size=16, learning_rate=2e-3),
     DEEPPOSE: Plan(epochs=40, batch_size=32, learning_rate=2e-3),
     CENTERNET: Plan(epochs=25, batch_size=16, learning_rate=2e-3),
+    MASKRCNN: Plan(epochs=30, batch_size=4, learning_rate=2e-3),
 }
 """How each kind is trained."""
 RESERVE_SHARE, RESERVE_MIN_S = 0.02, 20.0
 """Kept of a time limit for the export and for writing."""
+
+
+def _exported(network: nn.Module) -> tuple[bytes | None, float | None]:
+    """Give a network as ONNX and how far its answers are from torch's; None for what cannot be had here."""
+    if isinstance(network, MaskRCNN):
+        blob = instances_to_onnx(network)
+        return blob, None if blob is None else instances_difference(blob, network)
+    width, height = shown_size(network)
+    blob = to_onnx(network, width=width, height=height)
+    return blob, None if blob is None else difference(blob, network, width=width, height=height)
+
+
+MOST_DIFFERENCE = 1e-3
+"""Of an exported network's answer from torch's."""
 _COPIES_KEPT = 12  # times the size of the weights: state, its successor while it is written, and the bundle
 
 
@@ -79,6 +99,7 @@ def train_pose(
     *,
     out: Path,
     detector: Path | None = None,
+    taught: Sequence[Picture] = (),
     test: Sequence[Picture] = (),
     start_from: Path | None = None,
     epochs: int | None = None,
@@ -92,9 +113,11 @@ def train_pose(
 
     Args:
         kind: one of `PLANS`.
-        pictures: to learn from; a tenth of their scenes is held out to choose the pass by.
+        pictures: to learn from; may be empty if there are taught ones.
         out: folder of the bundle; must not exist.
         detector: the bundle of the detector, for the kinds that see one person at a time.
+        taught: pictures that another estimator labelled, see `label_videos`. Where there are any, a tenth of their
+            videos is held out to choose the pass by, else a tenth of the scenes of the pictures.
         test: other pictures, to judge the result by.
         start_from: a bundle of the same kind to take the first weights from.
         epochs: passes over the data; that of `PLANS` if None.
@@ -117,14 +140,23 @@ def train_pose(
     if machinery.threads is not None:
         torch.set_num_threads(machinery.threads)
     plan = PLANS[kind] if epochs is None else replace(PLANS[kind], epochs=epochs)
-    learn, check = hold_out(pictures, seed=seed)
+    if taught:
+        learn_taught, check = hold_out(taught, seed=seed)
+        learn = list(pictures)
+    else:
+        (learn, check), learn_taught = hold_out(pictures, seed=seed), []
     torch.manual_seed(seed)
-    lesson = make_lesson(kind, learn, check, start_from=start_from)
+    lesson = make_lesson(kind, learn, check, taught=learn_taught, start_from=start_from)
     machinery.say(
         f"{kind}: {len(lesson)} {lesson.unit} to learn from, {len(check)} pictures of other scenes to choose the pass "
         f"by; on {machinery.device}"
     )
-    facts = {"kind": kind, "data": digest_of(pictures), "pictures": len(pictures), "seed": seed} | {
+    facts = {
+        "kind": kind,
+        "data": digest_of([*pictures, *taught]),
+        "pictures": len(pictures),
+        "taught": len(taught),
+        "seed": seed,
         "command": command,
         "device": str(machinery.device),
         "test": {},
@@ -136,25 +168,32 @@ def train_pose(
 
 
 def make_lesson(
-    kind: str, learn: Sequence[Picture], check: Sequence[Picture], *, start_from: Path | None = None
-) -> DetectorLesson | CropLesson:
+    kind: str,
+    learn: Sequence[Picture],
+    check: Sequence[Picture],
+    *,
+    taught: Sequence[Picture] = (),
+    start_from: Path | None = None,
+) -> Lesson:
     """Give what a kind of estimator learns from, with a network of its own, or one that begins where another ended.
 
     Raises:
         ConfigError: that one is of another kind.
         BundleError: it does not verify.
     """
+    bundle = None if start_from is None else load_pose_bundle(start_from)
+    if bundle is not None and bundle.kind != kind:
+        raise ConfigError(f"{start_from}: is a {bundle.kind}. Give --from a {kind}.")
+    if kind == MASKRCNN:
+        return MaskRCNNLesson(make_mask_rcnn(bundle), [*learn, *taught], check)
     network: Hourglass | DeepPose | CenterNet
-    if start_from is None:
+    if bundle is None:
         network = {HOURGLASS: Hourglass, DEEPPOSE: DeepPose, CENTERNET: CenterNet}[kind]()
     else:
-        bundle = load_pose_bundle(start_from)
-        if bundle.kind != kind:
-            raise ConfigError(f"{start_from}: is a {bundle.kind}. Give --from a {kind}.")
         network = make_network(bundle)
     if isinstance(network, CenterNet):
-        return DetectorLesson(network, learn, check)
-    return CropLesson(network, people_in(learn), people_in(check))
+        return DetectorLesson(network, [*learn, *taught], check)
+    return CropLesson(network, [*people_in(learn), *people_in(taught, are_taught=True)], people_in(check))
 
 
 def check_kind(kind: str, detector: Path | None) -> None:
@@ -168,8 +207,8 @@ def check_kind(kind: str, detector: Path | None) -> None:
         raise ConfigError(f"there is no estimator of the kind {kind!r} to train. Known: {', '.join(PLANS)}.")
     if kind in CROP_KINDS and detector is None:
         raise ConfigError(
-            f"{kind} sees one person at a time, so it needs what finds them. Train one with `har pose train {CENTERNET} "
-            "DATA --out DETECTOR` and give it with --detector DETECTOR."
+            f"{kind} sees one person at a time, so it needs what finds them. Train one with `har pose train "
+            f"{CENTERNET} DATA --out DETECTOR` and give it with --detector DETECTOR."
         )
     if kind not in CROP_KINDS and detector is not None:
         raise ConfigError(f"{kind} finds people by itself. Leave --detector out.")
@@ -178,7 +217,7 @@ def check_kind(kind: str, detector: Path | None) -> None:
 
 
 def run_lesson(
-    lesson: DetectorLesson | CropLesson,
+    lesson: Lesson,
     plan: Plan,
     *,
     out: Path,
@@ -193,16 +232,17 @@ def run_lesson(
         ConfigError: the checkpoint is damaged or of another run.
         KeyboardInterrupt: it was stopped; its state is kept.
     """
-    require_space(out.parent, _COPIES_KEPT * sum(4 * each.numel() for each in lesson.network.parameters()))
-    said = [facts["kind"], facts["data"], seed, asdict(plan), _settings(lesson.network)]
-    folder = state_folder(out)
-    if folder.exists() and not machinery.resume:
+    n_bytes = sum(4 * each.numel() for each in lesson.network.parameters())
+    require_space(out.parent, _COPIES_KEPT * n_bytes)
+    said = [facts["kind"], facts["data"], seed, asdict(plan), settings_of(lesson.network)]
+    checkpoint = state_folder(out) / "network.safetensors"
+    if checkpoint.exists() and not machinery.resume:
         machinery.say("the state of an unfinished run is there; it will be overwritten, since --resume was not given")
     with heard_after_the_step() as is_stopped:
         given = Given(
             device=machinery.device,
             deadline_s=_deadline_s(machinery.time_limit_min),
-            checkpoint=folder / "network.safetensors",
+            checkpoint=checkpoint,
             fingerprint=hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest(),
             resume=machinery.resume,
             report=machinery.report,
@@ -221,9 +261,7 @@ def write_pose_bundle(
         TrainingError: the exported network does not compute what torch does.
     """
     network.cpu().load_state_dict(found.state)
-    width, height = shown_size(network)
-    blob = to_onnx(network, width=width, height=height)
-    differs = None if blob is None else difference(blob, network, width=width, height=height)
+    blob, differs = _exported(network)
     if differs is not None and not differs < MOST_DIFFERENCE:
         raise TrainingError(f"the exported network differs from torch's by {differs:.1e}. Report this as a bug.")
     chosen = found.history[found.epoch - 1]
@@ -240,7 +278,7 @@ def write_pose_bundle(
     bundle = save_pose_bundle(
         out,
         kind=kind,
-        settings=_settings(network),
+        settings=settings_of(network),
         state=found.state,
         trained=trained,
         onnx=blob,
@@ -248,10 +286,6 @@ def write_pose_bundle(
     )
     forget_checkpoints(state_folder(out))
     return bundle
-
-
-MOST_DIFFERENCE = 1e-3
-"""Of an exported network's answer from torch's."""
 
 
 def state_folder(out: Path) -> Path:
@@ -268,9 +302,10 @@ def shown_size(network: nn.Module) -> tuple[int, int]:
     return settings.size_px, settings.size_px
 
 
-def _settings(network: nn.Module) -> dict[str, object]:
+def settings_of(network: nn.Module) -> dict[str, object]:
+    """Give what a network is built from, as JSON can hold it."""
     settings = network.settings
-    assert isinstance(settings, HourglassSettings | DeepPoseSettings | CenterNetSettings)
+    assert isinstance(settings, HourglassSettings | DeepPoseSettings | CenterNetSettings | MaskRCNNSettings)
     return asdict(settings)
 
 
