@@ -107,11 +107,11 @@ def _draw_shell(view: View, place: Place) -> None:
     rays = view.rays.reshape(-1, 3)
     safe = np.where(np.abs(rays) < 1e-6, np.float32(1e-6), rays)
     leave = (np.sign(safe) * half - (origin - np.array([0, 0, half[2]], dtype=np.float32))) / safe
-    side = leave.argmin(axis=1)
-    reach = leave.min(axis=1)
+    reach = np.minimum(np.minimum(leave[:, 0], leave[:, 1]), leave[:, 2])
+    side = np.where(reach == leave[:, 2], 2, np.where(reach == leave[:, 1], 1, 0))
     spot = origin + reach[:, None] * rays
-    colour, normal = np.empty_like(rays), np.zeros_like(rays)
-    normal[np.arange(len(rays)), side] = -np.sign(safe[np.arange(len(rays)), side])
+    colour = np.empty_like(rays)
+    normal = np.where(side[:, None] == np.arange(3), -np.sign(safe), np.float32(0))
     floor = (side == 2) & (rays[:, 2] < 0)
     for mask, paint, order in (
         (floor, place.floor, (0, 1, 2)),
