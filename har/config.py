@@ -137,12 +137,18 @@ class StoreSettings(_Table):
     )
 
 
+POSE_NAMES = (
+    "blazepose, blazepose-fast, maskrcnn (maskrcnn:480 shrinks pictures to 480 pixels), or the path of a .task "
+    "file or of a trained estimator"
+)
+
+
 class PoseSettings(_Table):
     """How bodies are found in a picture."""
 
     name: Annotated[str, Field(min_length=1), AfterValidator(_local_if_path)] = Field(
         default="blazepose",
-        description="blazepose, blazepose-fast, or the path of a .task file",
+        description=POSE_NAMES,
         examples=["blazepose"],
     )
     max_people: MaxPeople = Field(default=2, description="people looked for in one picture")
@@ -155,7 +161,7 @@ class PoseOverrides(_Table):
     """What one camera does differently from `[pose]`."""
 
     name: Annotated[str, Field(min_length=1), AfterValidator(_local_if_path)] | None = Field(
-        default=None, description="blazepose, blazepose-fast, or the path of a .task file", examples=["blazepose"]
+        default=None, description=POSE_NAMES, examples=["blazepose"]
     )
     max_people: MaxPeople | None = Field(default=None, description="people looked for in one picture")
     max_rate_hz: RateHz | None = Field(default=None, description="pictures analysed a second at most")
@@ -437,7 +443,7 @@ site = "home"
 # url = "sqlite:////var/lib/har/har.db"
 
 [pose]
-name = "blazepose"                          # or blazepose-fast, or the path of a .task file
+name = "blazepose"                          # or blazepose-fast, maskrcnn, or the path of a trained estimator
 max_people = 2                              # people looked for in one picture, 1 to 10
 # max_rate_hz = 15.0                        # pictures analysed a second at most; unset: every picture
 

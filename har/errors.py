@@ -7,6 +7,7 @@ HarError                 everything below: shown as one line, no traceback witho
  |   +- ClipError        a clip set or clip file that does not fit its description
  |   +- BundleError      a model bundle that does not verify
  |   +- WeightsError     pose weights that are missing or wrong
+ |   +- AnnotationError  an annotation file, or a picture it names, that does not fit its description
  +- BrokerError          the MQTT broker cannot be reached or started
  +- StoreError           the database or state folder cannot be used
  +- PoseError            the pose estimator failed
@@ -41,6 +42,10 @@ class BundleError(UserError):
 
 class WeightsError(UserError):
     """Pose weights are missing or wrong."""
+
+
+class AnnotationError(UserError):
+    """An annotation file, or a picture it names, does not fit its description."""
 
 
 class BrokerError(HarError):

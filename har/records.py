@@ -51,6 +51,26 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Silhouette:
+    """Which part of a frame one person fills: a shape over their box, no picture.
+
+    Attributes:
+        box: (4,) float32 left, top, right, bottom, pixels.
+        cover: (R, C) uint8: how likely each cell of the box is of this person, 255 for certain.
+    """
+
+    box: FloatArray
+    cover: ImageArray
+
+    def __post_init__(self) -> None:
+        if self.box.shape != (4,) or self.cover.ndim != 2 or self.cover.dtype != np.uint8 or not self.cover.size:
+            raise ShapeError(
+                f"a silhouette needs a box (4,) and a cover (R, C) uint8, got {self.box.shape}, {self.cover.shape} "
+                f"{self.cover.dtype}."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pose:
     """One person's joints in one frame.
 
@@ -58,6 +78,7 @@ class Pose:
         xy: (V, 2) float32, pixels, origin top left, y down; NaN where nothing is known.
         score: (V,) float32 in [0, 1]; 0 means "not seen".
         layout: joint layout, a key of `graphs.LAYOUTS`, e.g. "coco17".
+        silhouette: the person's shape, from an estimator that gives it and was asked for it.
 
     Raises:
         ShapeError: xy or score does not fit the layout.
@@ -66,6 +87,7 @@ class Pose:
     xy: FloatArray
     score: FloatArray
     layout: str = "coco17"
+    silhouette: Silhouette | None = None
 
     def __post_init__(self) -> None:
         n_joints = LAYOUTS[self.layout].n_joints

@@ -18,7 +18,8 @@ import har
 from graphs.layouts import map_joints
 from har.clips import Clip, find_clip, iterate_clips
 from har.errors import ConfigError
-from har.pose import BLAZEPOSE, BLAZEPOSE_FAST, check_estimator, open_estimator
+from har.pose import BLAZEPOSE, BLAZEPOSE_FAST, check_estimator, open_estimator, plain_people
+from har.pose.estimators import bundle_of
 from har.pose.weights import blazepose_path, cache_folder
 from har.records import SEEN_SCORE, Frame, Pose, PoseFrame
 from har.redaction import redact
@@ -235,9 +236,16 @@ def estimator_digest(name: str) -> str:
         WeightsError: the weights are missing.
     """
     check_estimator(name)
-    weights = blazepose_path() if name in (BLAZEPOSE, BLAZEPOSE_FAST) else Path(name).expanduser()
+    is_own = name in (BLAZEPOSE, BLAZEPOSE_FAST) or plain_people(name) is not None
+    weights = blazepose_path() if is_own else Path(name).expanduser()
     library, files = "mediapipe", ["blazepose.py"]
-    parts = [hashlib.sha256(weights.read_bytes()).hexdigest()]
+    parts = list[str]()
+    if not is_own and not name.endswith(".task"):
+        folder, short_px = bundle_of(name)
+        weights = folder / "manifest.json"  # holds the digests of all else
+        library, files = "torchvision", ["mask_rcnn.py", "networks/mask_rcnn.py"]
+        parts.append(str(short_px))
+    parts.append(hashlib.sha256(weights.read_bytes()).hexdigest())
     if name == BLAZEPOSE_FAST:
         library, files = "openvino", ["blazepose.py", "blazepose_fast.py", "blazepose_networks.py", "regions.py"]
         parts.append(version("pillow"))  # cuts the regions out

@@ -58,6 +58,7 @@ def examine(*, state: Path | None = None) -> list[Finding]:
         ("system libraries", _libraries),
         ("packages", _packages),
         ("pose weights", _weights),
+        ("maskrcnn weights", _maskrcnn),
         ("openvino", _openvino),
         ("onnxruntime", _onnx),
         ("model bundle", _bundle),
@@ -151,6 +152,19 @@ def _weights() -> Iterator[Finding]:
         yield Finding("blazepose weights", "ok", str(blazepose_path()))
     except HarError as error:
         yield Finding("blazepose weights", "missing", str(error), "har models pull blazepose")
+
+
+def _maskrcnn() -> Iterator[Finding]:
+    from har.pose import gives_masks
+    from har.pose.coco_weights import maskrcnn_path
+
+    try:
+        path = maskrcnn_path()
+        masks = "" if gives_masks("maskrcnn") else ", without masks"
+        yield Finding("maskrcnn weights", "ok", f"{path}{masks}")
+    except HarError:
+        lost = "--pose maskrcnn needs them; blazepose works without"
+        yield Finding("maskrcnn weights", "lacking", lost, "har models pull maskrcnn")
 
 
 def _openvino() -> Iterator[Finding]:

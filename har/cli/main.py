@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from har import __version__
-from har.cli import bench, clips, config, models, synth
+from har.cli import bench, clips, config, models, pose, synth
 from har.cli.output import JsonFile, say, wants_text, write_json
 from har.cli.state import state_folder
 from har.errors import HarError, UserError
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(clips.app, name="clips")
 app.add_typer(models.app, name="models")
+app.add_typer(pose.app, name="pose")
 app.add_typer(synth.app, name="synth")
 app.add_typer(bench.app, name="bench")
 app.add_typer(config.app, name="config")
@@ -38,6 +39,7 @@ app.add_typer(config.app, name="config")
 State = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Database and broker address. Default: $XDG_STATE_HOME/har.")
 ]
+POSE_HELP = "blazepose, blazepose-fast, maskrcnn (maskrcnn:480 for smaller pictures), a .task file or a trained folder."
 Broker = Annotated[str | None, typer.Option(metavar="URL", help="mqtt://HOST:1883 or mqtts://HOST:8883.")]
 
 
@@ -72,9 +74,7 @@ def run(
         str | None,
         typer.Option(metavar="NAME", help="What computes the actions: torch (default), torch-bf16 or onnxruntime."),
     ] = None,
-    pose: Annotated[
-        str | None, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
-    ] = None,
+    pose: Annotated[str | None, typer.Option(metavar="NAME", help=POSE_HELP)] = None,
     broker: Broker = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add every event as a JSON line, as on MQTT.")
@@ -85,7 +85,13 @@ def run(
             metavar="OUT.mp4", help="Draw skeletons, labels and danger on the video; OUT.png: on one picture."
         ),
     ] = None,
-    silhouette: Annotated[bool, typer.Option("--silhouette", help="In the overlay, people are flat shapes.")] = False,
+    silhouette: Annotated[
+        bool,
+        typer.Option(
+            "--silhouette",
+            help="In the overlay, people are flat shapes; with masks, before a blurred still of the room.",
+        ),
+    ] = False,
     once: Annotated[
         bool, typer.Option("--once", help="Files only: read to the end, dropping nothing, then print a summary.")
     ] = False,
@@ -140,9 +146,7 @@ def watch(
 def extract(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files.")],
     out: Annotated[Path, typer.Option("--out", metavar="CLIPS", help="The clip set to write.")],
-    pose: Annotated[
-        str, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
-    ] = "blazepose",
+    pose: Annotated[str, typer.Option(metavar="NAME", help=POSE_HELP)] = "blazepose",
     label: Annotated[str | None, typer.Option(metavar="L", help="One label for all videos.")] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Rows of file,start_s,end_s,label,subject,view.")
@@ -325,9 +329,7 @@ def replay(
             "alerts are only listed.",
         ),
     ] = None,
-    pose: Annotated[
-        str | None, typer.Option(metavar="NAME", help="blazepose, blazepose-fast, or a .task file.")
-    ] = None,
+    pose: Annotated[str | None, typer.Option(metavar="NAME", help=POSE_HELP)] = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Videos whose poses are found at once. Default: one for each core."),

@@ -13,7 +13,7 @@ from har.errors import ConfigError
 if TYPE_CHECKING:
     from har.models.bundle import Bundle
 
-PULLED = ("blazepose",)
+PULLED = ("blazepose", "maskrcnn")
 
 app = typer.Typer(help="Pose weights and model bundles.")
 
@@ -22,15 +22,28 @@ app = typer.Typer(help="Pose weights and model bundles.")
 def pull(
     name: Annotated[str, typer.Argument(help=f"Which weights: {', '.join(PULLED)}.")],
     file: Annotated[
-        Path | None, typer.Option(metavar="F", help="The file to take them from, for a machine without a network.")
+        list[Path] | None,
+        typer.Option(
+            metavar="F",
+            help="The file to take them from, for a machine without a network. For maskrcnn: torchvision's "
+            "keypointrcnn_resnet50_fpn_coco-*.pth and, given once more, maskrcnn_resnet50_fpn_coco-*.pth for masks.",
+        ),
     ] = None,
 ) -> None:
     """Fetch pose weights once and keep them in the user's cache."""
-    from har.pose.weights import pull_blazepose
-
+    files = file or []
     if name not in PULLED:
         raise ConfigError(f"there are no weights called {name!r}. Known: {', '.join(PULLED)}.")
-    pull_blazepose(wheel=file, say=say)
+    if name == "maskrcnn":
+        from har.pose.coco_weights import pull_maskrcnn
+
+        pull_maskrcnn(files=files, say=say)
+        return
+    if len(files) > 1:
+        raise ConfigError(f"--file is given {len(files)} times, and {name} comes from one file. Give one.")
+    from har.pose.weights import pull_blazepose
+
+    pull_blazepose(wheel=files[0] if files else None, say=say)
 
 
 @app.command("list", epilog="Example: har models list --json -")
@@ -171,11 +184,11 @@ def _danger_text(loaded: Bundle) -> str:
 
 def _is_pulled(name: str) -> bool:
     from har.errors import WeightsError
+    from har.pose.coco_weights import maskrcnn_path
     from har.pose.weights import blazepose_path
 
-    assert name == "blazepose", "the only weights that can be pulled"
     try:
-        blazepose_path()
+        {"blazepose": blazepose_path, "maskrcnn": maskrcnn_path}[name]()
     except WeightsError:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -9,10 +10,14 @@ from typing import Protocol
 from har.errors import ConfigError, WeightsError
 from har.pose.blazepose import BlazePose
 from har.pose.blazepose_fast import FastBlazePose
+from har.pose.bundle import MASKRCNN, pose_bundle_kind, pose_bundle_settings
+from har.pose.coco_weights import maskrcnn_path
+from har.pose.mask_rcnn import MaskRCNNEstimator
 from har.pose.weights import blazepose_path
 from har.records import Frame, Pose
 
 BLAZEPOSE, BLAZEPOSE_FAST = "blazepose", "blazepose-fast"
+_PLAIN = re.compile(r"num_poses=([1-9]|10)")
 
 
 class Estimator(Protocol):
@@ -27,23 +32,51 @@ class Estimator(Protocol):
         ...
 
 
-def open_estimator(name: str, *, max_people: int) -> Estimator:
+class Opener(Protocol):
+    """Opens a trained estimator: the bundle's folder, most people in a frame, size of the pictures, masks or not."""
+
+    def __call__(self, folder: Path, *, max_people: int, short_px: int | None = None, masks: bool = False) -> Estimator:
+        """Open it."""
+        ...
+
+
+TRAINED: dict[str, Opener] = {MASKRCNN: MaskRCNNEstimator}
+"""What runs a bundle, by its kind."""
+_SIZES_PX = range(32, 2049)
+
+
+def open_estimator(name: str, *, max_people: int, masks: bool = False) -> Estimator:
     """Open a pose estimator for one camera.
 
     Args:
-        name: "blazepose", "blazepose-fast", or the path of a MediaPipe `.task` file of one's own.
+        name: "blazepose", "blazepose-fast", "maskrcnn" (or, for smaller pictures, "maskrcnn:480"), the path of a
+            MediaPipe `.task` file of one's own, or the folder of a trained estimator.
         max_people: most people looked for in a frame.
+        masks: give silhouettes too, if the estimator can.
 
     Raises:
         ConfigError: no such estimator.
+        BundleError: a trained estimator does not verify.
         WeightsError: its weights are missing or refused.
     """
+    if plain := plain_people(name):
+        return BlazePose(max_people=plain)
     if name == BLAZEPOSE:
         return BlazePose(max_people=max_people)
     if name == BLAZEPOSE_FAST:
         return FastBlazePose(max_people=max_people)
     check_estimator(name)
-    return BlazePose(Path(name).expanduser(), max_people=max_people)
+    if name.endswith(".task"):
+        return BlazePose(Path(name).expanduser(), max_people=max_people)
+    folder, short_px = bundle_of(name)
+    masks = masks and gives_masks(name)
+    return TRAINED[pose_bundle_kind(folder)](folder, max_people=max_people, short_px=short_px, masks=masks)
+
+
+def plain_people(name: str) -> int | None:
+    """Give N of "num_poses=N", MediaPipe's own search for several people: what others are held against."""
+    named = _PLAIN.fullmatch(name)
+    return int(named[1]) if named else None
 
 
 def check_estimator(name: str) -> None:
@@ -51,9 +84,10 @@ def check_estimator(name: str) -> None:
 
     Raises:
         ConfigError: no such estimator.
+        BundleError: a trained estimator is not whole.
         WeightsError: its weights are missing or damaged.
     """
-    if name == BLAZEPOSE:
+    if name == BLAZEPOSE or plain_people(name):
         blazepose_path()
     elif name == BLAZEPOSE_FAST:
         blazepose_path()
@@ -62,9 +96,42 @@ def check_estimator(name: str) -> None:
                 f"pose estimator {name!r} needs OpenVINO. Install it with: "
                 ".venv/bin/pip install -c constraints.txt -e '.[fast]'"
             )
-    elif not name.endswith(".task"):
+    elif name.endswith(".task"):
+        if not Path(name).expanduser().is_file():
+            raise WeightsError(f"{name}: no such weights file. Give a .task file, or use blazepose.")
+    else:
+        folder, _ = bundle_of(name)
+        kind = pose_bundle_kind(folder)
+        if kind not in TRAINED:
+            raise ConfigError(f"{name}: a bundle of kind {kind} finds no joints by itself. Give another one.")
+
+
+def bundle_of(name: str) -> tuple[Path, int | None]:
+    """Give the folder of a trained estimator, and the size to which pictures are made if the name says one.
+
+    Raises:
+        ConfigError: the name is of none.
+        WeightsError: the weights of Mask R-CNN were never pulled.
+    """
+    stem, colon, size = name.partition(":")
+    if stem == MASKRCNN:
+        if colon and not (size.isascii() and size.isdigit() and int(size) in _SIZES_PX):
+            raise ConfigError(
+                f"pose estimator {name!r}: {size!r} is no size. Give the shorter side of the picture in pixels, from "
+                f"{_SIZES_PX[0]} to {_SIZES_PX[-1]}, as in maskrcnn:480."
+            )
+        return maskrcnn_path(), int(size) if colon else None
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
         raise ConfigError(
-            f"pose estimator {name!r} is not known. Use blazepose, blazepose-fast or the path of a .task file."
+            f"pose estimator {name!r} is not known. Use blazepose, blazepose-fast, maskrcnn, or the path of a .task "
+            "file or of a trained estimator's folder."
         )
-    elif not Path(name).expanduser().is_file():
-        raise WeightsError(f"{name}: no such weights file. Give a .task file, or use blazepose.")
+    return folder, None
+
+
+def gives_masks(name: str) -> bool:
+    """Say whether an estimator, once checked, can give silhouettes of people beside their joints."""
+    if name in (BLAZEPOSE, BLAZEPOSE_FAST) or name.endswith(".task") or plain_people(name):
+        return False
+    return pose_bundle_settings(bundle_of(name)[0]).get("masks", "none") in ("shared", "apart")

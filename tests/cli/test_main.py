@@ -24,6 +24,7 @@ HAR = Path(sys.executable).parent / "har"
 COMMANDS = (
     ["run", "watch", "extract", "import", "train", "evaluate", "replay", "doctor", "clips show"]
     + [f"models {name}" for name in ("export", "list", "pack", "pull", "show", "verify")]
+    + [f"pose {name}" for name in ("evaluate", "train")]
     + [f"synth {name}" for name in ("clips", "falls", "life", "scenes", "video")]
     + [
         f"bench {name}"

@@ -1,0 +1,82 @@
+"""Trained networks as ONNX: pictures of one size, however many."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+INPUT, OUTPUT = "pictures", "answer"
+_EXAMPLE = 3  # pictures of the example; neither 0 nor 1, which would be taken for constants
+
+
+def to_onnx(network: nn.Module, *, width: int, height: int) -> bytes | None:
+    """Give a network as an ONNX file; None where the packages for it are not installed.
+
+    Args:
+        network: takes pictures (N, 3, height, width) in [0, 1] to one tensor whose first axis is N.
+        width: pixels.
+        height: pixels.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401  # torch's exporter needs it
+    except ImportError:
+        return None
+    example = torch.rand(_EXAMPLE, 3, height, width, generator=torch.Generator().manual_seed(0))
+    network = network.cpu().eval().to(memory_format=torch.contiguous_format)
+    with _quiet(), torch.inference_mode():
+        program: Any = torch.onnx.export(
+            network,
+            (example,),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamo=True,
+            verbose=False,
+        )
+    proto = program.model_proto
+    for node in proto.graph.node:  # where in our code it comes from, with the paths of this machine
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        del value.metadata_props[:]
+        value.ClearField("doc_string")
+    blob: bytes = proto.SerializeToString()
+    return blob
+
+
+@torch.inference_mode()
+def difference(blob: bytes, network: nn.Module, *, width: int, height: int) -> float | None:
+    """Give the largest difference between ONNX Runtime's and torch's answers; None where the runtime is not there."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    session = onnxruntime.InferenceSession(blob, providers=["CPUExecutionProvider"])
+    pictures = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+    found = session.run(None, {INPUT: pictures.numpy()})[0]
+    return float(np.abs(found - network.cpu().eval()(pictures).numpy()).max())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what torch's exporter tells its own developers."""
+    told = logging.getLogger("torch.onnx")
+    before = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        told.setLevel(before)
