@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from har.pose.coco import read_pictures
 from har.synth.body import Array, make_body
 from har.synth.camera import Camera, look_at
 from har.synth.motion import random_style
+from har.synth.scenes.acting import act_scene
 from har.synth.scenes.crowd import populate
 from har.synth.scenes.light import random_light
 from har.synth.scenes.patterns import plain
@@ -225,6 +227,37 @@ def test_another_seed_gives_other_pictures(scenes: Path, tmp_path: Path) -> None
     write_scenes(tmp_path / "other", a_plan(1, seed=4), jobs=1)
 
     assert contents(tmp_path / "other")["images/000001.jpg"] != contents(scenes)["images/000001.jpg"]
+
+
+def test_a_moving_scene_tells_the_time_and_who_is_who(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "set", Plan(n=6, seed=5, width_px=96, height_px=72, sequences=True), jobs=1)
+
+    pictures = read_pictures(tmp_path / "set" / "annotations.json")
+    assert [picture.time_s for picture in pictures] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert len({picture.video for picture in pictures}) == 1
+    for before, after in pairwise(pictures):
+        steps = [
+            np.linalg.norm(one.xy[joint] - other.xy[joint])
+            for one in before.people
+            for other in after.people
+            for joint in HIPS
+            if one.track == other.track and one.visibility[joint] and other.visibility[joint]
+        ]
+        assert steps
+        assert max(steps) < 15  # pixels in a tenth of a second
+
+
+def test_nobody_walks_through_anybody() -> None:
+    met = 0
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        parts = act_scene(rng, random_place(rng, width_px=320, height_px=240), n_frames=20)
+        for frame in range(0, 20, 3):
+            for index, one in enumerate(parts):
+                for other in parts[:index]:
+                    met += 1
+                    assert gap_m(one.figures[frame], other.figures[frame]) > -0.031
+    assert met
 
 
 def test_a_run_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:

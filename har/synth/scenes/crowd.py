@@ -47,7 +47,7 @@ def _find_place(rng: np.random.Generator, place: Place, *, others: list[Figure])
             else:
                 points = pose(rng, body, style, posture) + np.array([*_somewhere(rng, place, others), 0.0])
             boxes = [box for box, _ in place.boxes if seat is None or all(box is not own for own in seat.boxes)]
-            if _is_seen(points, place.camera, least=least) and is_free(
+            if is_seen(points, place.camera, least=least) and is_free(
                 points, body, others=others, boxes=boxes, half_m=place.half_m
             ):
                 return Figure(points, body, outfit, posture, _things(rng, points, body, posture, seat))
@@ -72,7 +72,7 @@ def _things(rng: np.random.Generator, points: Array, body: Body, posture: str, s
     return wheelchair(rng, points) if posture == "wheelchair" else NOTHING
 
 
-def _is_seen(points: Array, camera: Camera, *, least: int) -> bool:
+def is_seen(points: Array, camera: Camera, *, least: int) -> bool:
     """Say whether enough joints are in the picture and no part of the body is at the lens."""
     xy, depth_m = camera.project(points)
     from_above = camera.axes[2, 2] < -0.9

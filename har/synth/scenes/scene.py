@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from har.records import FloatArray, ImageArray
-from har.synth.camera import Camera
+from har.synth.scenes.acting import SEQUENCE_FRAMES, act_scene
 from har.synth.scenes.crowd import populate
 from har.synth.scenes.light import Light, Lit, light_up, open_shadows, random_light
 from har.synth.scenes.patterns import plain
@@ -25,7 +25,7 @@ from har.synth.shapes import Limb
 SHOTS_PER_ROOM = 4
 """Pictures of each room: drawing it takes as long as drawing the people of several pictures."""
 OVERSAMPLING = 2
-ROOM_SPACE, SHOT_SPACE = 21, 22  # of seeds; `clips` and `life` use others
+ROOM_SPACE, SHOT_SPACE, SEQUENCE_SPACE = 21, 22, 23  # of seeds; `clips` and `life` use others
 _LEAST_SEEN = 0.12
 _LEAST_SEEN_PX = 60
 """Somebody of whom less is seen is taken out of the picture: nobody could tell that they are there."""
@@ -99,17 +99,21 @@ def photograph(room: Room, figures: Sequence[Figure], rng: np.random.Generator) 
         figures: who; somebody of whom hardly anything would be seen is left out.
         rng: source of the noise.
     """
-    people = [_Dressed(figure, *dress(figure.points, figure.body, figure.outfit)) for figure in figures]
+    people = [
+        _Dressed(number, figure, *dress(figure.points, figure.body, figure.outfit))
+        for number, figure in enumerate(figures, start=1)
+    ]
     view, people = _draw_people(room, people)
     image = expose(_shrink(_light(room, view, people), OVERSAMPLING), room.sensor, rng, mean=room.mean)
-    found = annotate(view, [person.figure for person in people])
+    found = annotate(view, {person.number: person.figure for person in people})
     return Shot(image, tuple(found), depth_mm(view), room.sensor.quality)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Dressed:
-    """Somebody with the shapes that they are drawn of."""
+    """Somebody with the shapes that they are drawn of; the number is theirs in the whole scene."""
 
+    number: int
     figure: Figure
     limbs: list[Limb]
     paints: list[Paint]
@@ -118,15 +122,10 @@ class _Dressed:
 def _draw_people(room: Room, people: list[_Dressed]) -> tuple[View, list[_Dressed]]:
     """Draw people into a copy of the room's view; gives it and who is in it to be seen."""
     view = room.view.copy()
-    for number, person in enumerate(people, start=1):
-        view.draw_limbs(person.limbs, person.paints, owner=number)
+    for person in people:
+        view.draw_limbs(person.limbs, person.paints, owner=person.number)
         _draw_things(view, person.figure.things)
-    rays = np.bincount(view.owner.reshape(-1), minlength=len(people) + 1)[1:]
-    seen = [
-        person
-        for person, n_rays in zip(people, rays, strict=True)
-        if n_rays >= max(_LEAST_SEEN_PX * OVERSAMPLING**2, _LEAST_SEEN * _whole_rays(person.figure, room.place.camera))
-    ]
+    seen = [person for person in people if _can_be_told(view, person)]
     return (view, people) if len(seen) == len(people) else _draw_people(room, seen)
 
 
@@ -138,11 +137,14 @@ def _draw_things(view: View, things: Things) -> None:
         view.draw_limbs(limbs, paints, owner=0)
 
 
-def _whole_rays(figure: Figure, camera: Camera) -> float:
-    """Estimate how many rays would meet somebody whom nothing hides: a third of the box about the joints."""
-    xy, _ = camera.project(figure.points)
+def _can_be_told(view: View, person: _Dressed) -> bool:
+    """Say whether enough is seen of somebody: of a third of the box about the joints, which nobody hid would fill."""
+    camera = view.camera
+    xy, _ = camera.project(person.figure.points)
     xy = np.clip(xy[np.isfinite(xy).all(axis=1)], 0, (camera.width_px, camera.height_px))
-    return float(np.ptp(xy, axis=0).prod()) / 3 * OVERSAMPLING**2
+    whole_px = float(np.ptp(xy, axis=0).prod()) / 3 if len(xy) else 0.0
+    n_rays = int((view.owner == person.number).sum())
+    return n_rays >= OVERSAMPLING**2 * max(_LEAST_SEEN_PX, _LEAST_SEEN * whole_px)
 
 
 def _light(room: Room, view: View, people: list[_Dressed]) -> FloatArray:
@@ -171,3 +173,12 @@ def photograph_room(number: int, *, n_shots: int, seed: int, width_px: int, heig
     for shot in range(n_shots):
         rng = np.random.default_rng([seed, SHOT_SPACE, number * SHOTS_PER_ROOM + shot])
         yield photograph(room, populate(rng, room.place), rng)
+
+
+def film_room(number: int, *, n_shots: int, seed: int, width_px: int, height_px: int) -> Iterator[Shot]:
+    """Give the first pictures of a moving scene, at most `SEQUENCE_FRAMES` at `SEQUENCE_HZ`."""
+    room = make_room(number, seed=seed, width_px=width_px, height_px=height_px)
+    rng = np.random.default_rng([seed, SEQUENCE_SPACE, number])
+    parts = act_scene(rng, room.place, n_frames=SEQUENCE_FRAMES)
+    for shot in range(n_shots):
+        yield photograph(room, [part.figures[shot] for part in parts], rng)
