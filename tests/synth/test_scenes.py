@@ -23,6 +23,7 @@ from har.synth.scenes.place import Place, random_place
 from har.synth.scenes.preview import draw_preview, filled
 from har.synth.scenes.scene import SHOTS_PER_ROOM, Shot, photograph, prepare
 from har.synth.scenes.sensor import random_sensor
+from har.synth.scenes.things import Things
 from har.synth.scenes.truth import HIDDEN, OUTSIDE, SEEN, run_lengths
 from har.synth.scenes.wardrobe import random_outfit
 from har.synth.scenes.write import Plan, write_scenes
@@ -40,9 +41,8 @@ def a_camera(*, target_m: tuple[float, float, float] = (0.0, 0.0, 0.9)) -> Camer
 
 def an_empty_place(camera: Camera, *boxes: Box) -> Place:
     grey = plain((0.6, 0.6, 0.6))
-    return Place(
-        np.array([3.0, 3.0]), 2.6, grey, (grey, grey), grey, (), tuple((box, grey) for box in boxes), (), camera
-    )
+    things = Things(tuple((box, grey) for box in boxes))
+    return Place(np.array([3.0, 3.0]), 2.6, grey, (grey, grey), grey, (), things, camera)
 
 
 def somebody(*, xy_m: tuple[float, float], posture: str = "stand", seed: int = 1) -> Figure:

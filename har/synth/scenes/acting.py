@@ -56,7 +56,7 @@ def act_scene(rng: np.random.Generator, place: Place, *, n_frames: int) -> list[
 def _find_part(rng: np.random.Generator, place: Place, *, n_frames: int, others: Sequence[Part]) -> Part | None:
     """Try what somebody could do until all of it is free and most of it in the picture; None if no try was."""
     body, style, outfit = random_person(rng)
-    boxes = [box for box, _ in place.boxes]
+    boxes = [box for box, _ in place.things.boxes]
     time_s = np.arange(n_frames) / SEQUENCE_HZ
     for _ in range(_TRIES):
         actor = Actor(body, style, rng, room_m=float(place.half_m.min()) - 0.4)

@@ -46,7 +46,7 @@ def _find_place(rng: np.random.Generator, place: Place, *, others: list[Figure])
                 points = on_seat(rng, body, style, posture, seat)
             else:
                 points = pose(rng, body, style, posture) + np.array([*_somewhere(rng, place, others), 0.0])
-            boxes = [box for box, _ in place.boxes if seat is None or all(box is not own for own in seat.boxes)]
+            boxes = [box for box, _ in place.things.boxes if seat is None or all(box is not own for own in seat.boxes)]
             if is_seen(points, place.camera, least=least) and is_free(
                 points, body, others=others, boxes=boxes, half_m=place.half_m
             ):

@@ -16,7 +16,7 @@ from har.synth.scenes.patterns import plain
 from har.synth.scenes.people import Figure
 from har.synth.scenes.place import Place, draw_place, random_place
 from har.synth.scenes.sensor import Sensor, expose, random_sensor
-from har.synth.scenes.things import Things
+from har.synth.scenes.things import draw_things
 from har.synth.scenes.truth import Annotation, annotate, depth_mm
 from har.synth.scenes.view import Paint, View, open_view
 from har.synth.scenes.wardrobe import dress
@@ -86,7 +86,7 @@ def prepare(place: Place, light: Light, sensor: Sensor) -> Room:
     view = open_view(place.camera, oversampling=OVERSAMPLING)
     draw_place(view, place)
     shadows = open_shadows(light)
-    _draw_things(shadows, Things(place.boxes, place.limbs))
+    draw_things(shadows, place.things)
     lit = light_up(view, light, np.ones(view.owner.shape, dtype=bool))
     return Room(place, light, sensor, view, lit, shadows, mean=float(lit.colour(shadows).mean()))
 
@@ -124,17 +124,9 @@ def _draw_people(room: Room, people: list[_Dressed]) -> tuple[View, list[_Dresse
     view = room.view.copy()
     for person in people:
         view.draw_limbs(person.limbs, person.paints, owner=person.number)
-        _draw_things(view, person.figure.things)
+        draw_things(view, person.figure.things)
     seen = [person for person in people if _can_be_told(view, person)]
     return (view, people) if len(seen) == len(people) else _draw_people(room, seen)
-
-
-def _draw_things(view: View, things: Things) -> None:
-    for box, paint in things.boxes:
-        view.draw_box(box, paint)
-    if things.limbs:
-        limbs, paints = zip(*things.limbs, strict=True)
-        view.draw_limbs(limbs, paints, owner=0)
 
 
 def _can_be_told(view: View, person: _Dressed) -> bool:
@@ -153,7 +145,7 @@ def _light(room: Room, view: View, people: list[_Dressed]) -> FloatArray:
     for person in people:
         large = [limb for limb in person.limbs if limb.start_radius_m > _THIN_M]
         shadows.draw_limbs(large, [_WHITE] * len(large), owner=0)
-        _draw_things(shadows, person.figure.things)
+        draw_things(shadows, person.figure.things)
     picture = room.lit.colour(shadows).reshape(view.colour.shape)
     new = view.reach_m < room.view.reach_m
     if new.any():
