@@ -19,7 +19,7 @@ from har.errors import ConfigError
 Out: TypeAlias = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same people.")]
 
-SIDE_PX = (64, 2048)
+SIDE_PX = (64, 1280)
 """The smallest and largest side of a simulated picture."""
 
 app = typer.Typer(

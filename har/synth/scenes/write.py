@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -70,7 +71,7 @@ def write_scenes(
         How many "pictures", "people" and "empty" pictures there are.
 
     Raises:
-        ConfigError: `out` is there already.
+        ConfigError: `out` is there already, or a process broke down.
     """
     if out.exists():
         raise ConfigError(f"{out}: is there already. Choose another --out, or delete it first.")
@@ -105,6 +106,10 @@ def _work(folder: Path, plan: Plan, *, jobs: int) -> Iterator[list[list[dict[str
         waiting = [pool.submit(_write_room, folder, plan, room) for room in range(plan.n_rooms)]
         for future in waiting:
             yield future.result()
+    except BrokenProcessPool:
+        raise ConfigError(
+            "a process that draws scenes ended all at once, perhaps for lack of memory. Try --jobs 1."
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
