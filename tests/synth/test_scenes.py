@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from scipy.ndimage import binary_dilation
 
 from har.errors import ConfigError
 from har.pose.coco import read_pictures
-from har.synth.body import Array, make_body
+from har.synth.body import Array, P, make_body
 from har.synth.camera import Camera, look_at
 from har.synth.motion import random_style
 from har.synth.scenes.acting import act_scene
 from har.synth.scenes.crowd import populate
 from har.synth.scenes.light import random_light
 from har.synth.scenes.patterns import plain
-from har.synth.scenes.people import POSTURES, Figure, flesh, pose
+from har.synth.scenes.people import POSTURES, Figure, flesh, pose, turned
 from har.synth.scenes.place import Place, random_place
 from har.synth.scenes.preview import draw_preview, filled
 from har.synth.scenes.scene import SHOTS_PER_ROOM, Shot, photograph, prepare
@@ -30,7 +31,7 @@ from har.synth.scenes.write import Plan, write_scenes
 from har.synth.shapes import Box
 
 SIZE_PX = (160, 120)
-SHOULDERS, HIPS, ANKLES = [5, 6], [11, 12], [15, 16]
+FACE, SHOULDERS, HIPS, ANKLES = [0, 1, 2], [5, 6], [11, 12], [15, 16]
 
 
 def a_camera(*, target_m: tuple[float, float, float] = (0.0, 0.0, 0.9)) -> Camera:
@@ -94,6 +95,18 @@ def test_what_stands_behind_a_table_is_hidden_and_what_is_above_it_is_seen() -> 
     np.testing.assert_array_equal(person.xy, alone.xy)
     assert not (person.mask & ~alone.mask).any()
     assert person.mask.sum() < 0.8 * alone.mask.sum()
+
+
+def test_the_face_of_somebody_who_looks_away_is_hidden_and_that_of_somebody_who_looks_here_is_seen() -> None:
+    figure = somebody(xy_m=(0.0, 0.0))
+    ears = figure.points[P["left_ear"]] - figure.points[P["right_ear"]]
+    looks_rad = float(np.arctan2(-ears[0], ears[1]))  # the camera is along x
+    for turn_rad, wanted in ((-looks_rad, SEEN), (np.pi - looks_rad, HIDDEN)):
+        turned_figure = replace(figure, points=turned(figure.points, yaw_rad=turn_rad, xy_m=np.zeros(2)))
+
+        (person,) = picture_of(an_empty_place(a_camera()), turned_figure).people
+
+        assert (person.visibility[FACE] == wanted).all()
 
 
 def test_joints_beyond_the_edge_are_outside_and_have_no_place() -> None:
