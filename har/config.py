@@ -138,7 +138,7 @@ class StoreSettings(_Table):
 
 
 POSE_NAMES = (
-    "blazepose, blazepose-fast, maskrcnn (maskrcnn:480 shrinks pictures to 480 pixels), or the path of a .task "
+    "blazepose, mediapipe, maskrcnn (maskrcnn:480 shrinks pictures to 480 pixels), or the path of a .task "
     "file or of a trained estimator"
 )
 
@@ -151,7 +151,7 @@ class PoseSettings(_Table):
         description=POSE_NAMES,
         examples=["blazepose"],
     )
-    max_people: MaxPeople = Field(default=2, description="people looked for in one picture")
+    max_people: MaxPeople = Field(default=4, description="people looked for in one picture")
     max_rate_hz: RateHz | None = Field(
         default=None, description="pictures analysed a second at most; unset: every picture"
     )
@@ -443,8 +443,8 @@ site = "home"
 # url = "sqlite:////var/lib/har/har.db"
 
 [pose]
-name = "blazepose"                          # or blazepose-fast, maskrcnn, or the path of a trained estimator
-max_people = 2                              # people looked for in one picture, 1 to 10
+name = "blazepose"                          # or mediapipe, maskrcnn, or the path of a trained estimator
+max_people = 4                              # people looked for in one picture, 1 to 10
 # max_rate_hz = 15.0                        # pictures analysed a second at most; unset: every picture
 
 [danger]

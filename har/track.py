@@ -8,23 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from har.records import SEEN_SCORE, FloatArray, Pose, PoseFrame
+from har.likeness import oks, seen_joints
+from har.records import Pose, PoseFrame
 from har.windows import FRAME_MARGIN
-
-# COCO's per-joint falloff, 2 sigma (cocodataset.org, keypoint evaluation).
-_OKS_FALLOFF = 2.0 * np.array(
-    [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
-     0.089],
-    dtype=np.float32,
-)  # fmt: skip
-
-_FARTHEST_PX = 1e5
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +239,7 @@ class Tracker:
 
 def box_of(pose: Pose) -> Box | None:
     """Give the box round the joints seen; None if fewer than four are, or if it has no area."""
-    seen = _seen(pose)
+    seen = seen_joints(pose)
     if int(seen.sum()) < 4:
         return None
     (x0, y0), (x1, y1) = pose.xy[seen].min(axis=0), pose.xy[seen].max(axis=0)
@@ -263,30 +253,6 @@ def _without_far_joints(pose: Pose, frame: PoseFrame) -> Pose:
     with np.errstate(invalid="ignore", over="ignore"):
         near = (np.abs(pose.xy - size / 2) <= size * (0.5 + FRAME_MARGIN)).all(axis=1)
     return pose if near.all() else replace(pose, score=np.where(near, pose.score, np.float32(0)))
-
-
-def oks(a: Pose, b: Pose) -> float:
-    """Object keypoint similarity of two COCO-17 poses, in [0, 1].
-
-    The area is that of the two poses' boxes together (COCO keypoint evaluation takes the annotated segment's).
-    """
-    seen = _seen(a) & _seen(b)
-    if not seen.any():
-        return 0.0
-    both: FloatArray = np.concatenate([a.xy[seen], b.xy[seen]])
-    area = float(np.prod(np.maximum(both.max(axis=0) - both.min(axis=0), 1.0)))
-    squared = ((a.xy[seen] - b.xy[seen]) ** 2).sum(axis=1)
-    return float(np.exp(-squared / (2 * area * _OKS_FALLOFF[seen] ** 2)).mean())
-
-
-@lru_cache(maxsize=64)
-def _seen(pose: Pose) -> npt.NDArray[np.bool_]:
-    """Say which joints count as seen: scored, and at a place that any picture could have.
-
-    Asked again and again of the poses of the last two frames, so these are kept (poses never change).
-    """
-    with np.errstate(invalid="ignore"):
-        return (pose.score >= SEEN_SCORE) & (np.abs(pose.xy) < _FARTHEST_PX).all(axis=1)
 
 
 def iou(a: Box, b: Box) -> float:

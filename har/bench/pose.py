@@ -12,14 +12,14 @@ import numpy as np
 
 from har.bench.machine import describe_machine, measure_yardstick
 from har.errors import ConfigError
-from har.pose import BLAZEPOSE, BLAZEPOSE_FAST, Estimator, open_estimator
-from har.pose.blazepose_fast import FastBlazePose
+from har.likeness import oks
+from har.pose import BLAZEPOSE, MEDIAPIPE, Estimator, open_estimator
+from har.pose.blazepose import BlazePose
 from har.records import Frame, Pose
 from har.sources import open_source
 from har.sources.address import VIDEO_SUFFIXES
-from har.track import oks
 
-EVERY_FRAME = "blazepose-fast, detector at every frame"
+EVERY_FRAME = "blazepose, detector at every frame"
 _MAX_PEOPLE = 2
 
 Say = Callable[[str], None]
@@ -55,7 +55,7 @@ def bench_pose(*, videos: Sequence[Path], frames: int, say: Say) -> dict[str, An
     if not files:
         raise ConfigError(f"{', '.join(map(str, videos))}: no video there. Give video files or folders with videos.")
     yardstick = measure_yardstick()
-    tallies = {name: _Tally() for name in (BLAZEPOSE, EVERY_FRAME, BLAZEPOSE_FAST)}
+    tallies = {name: _Tally() for name in (MEDIAPIPE, EVERY_FRAME, BLAZEPOSE)}
     n_frames = 0
     for number, file in enumerate(files, start=1):
         say(f"{number} of {len(files)}: {file.name}")
@@ -66,7 +66,7 @@ def bench_pose(*, videos: Sequence[Path], frames: int, say: Say) -> dict[str, An
         "yardstick_gflops": yardstick,
         "videos": len(files),
         "frames": n_frames,
-        "rows": [_row(name, tally, n_frames, tallies[BLAZEPOSE]) for name, tally in tallies.items()],
+        "rows": [_row(name, tally, n_frames, tallies[MEDIAPIPE]) for name, tally in tallies.items()],
     }
 
 
@@ -79,9 +79,9 @@ def _videos(path: Path) -> list[Path]:
 def _watch(video: Path, tallies: dict[str, _Tally], *, most: int) -> int:
     """Show a video's frames to all estimators, in turns; give how many frames there were."""
     estimators: dict[str, Estimator] = {
+        MEDIAPIPE: open_estimator(MEDIAPIPE, max_people=_MAX_PEOPLE),
+        EVERY_FRAME: BlazePose(max_people=_MAX_PEOPLE, every_frame=True),
         BLAZEPOSE: open_estimator(BLAZEPOSE, max_people=_MAX_PEOPLE),
-        EVERY_FRAME: FastBlazePose(max_people=_MAX_PEOPLE, every_frame=True),
-        BLAZEPOSE_FAST: open_estimator(BLAZEPOSE_FAST, max_people=_MAX_PEOPLE),
     }
     n_frames = 0
     try:

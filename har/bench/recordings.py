@@ -18,7 +18,7 @@ import har
 from graphs.layouts import map_joints
 from har.clips import Clip, find_clip, iterate_clips
 from har.errors import ConfigError
-from har.pose import BLAZEPOSE, BLAZEPOSE_FAST, check_estimator, open_estimator, plain_people
+from har.pose import BLAZEPOSE, MEDIAPIPE, check_estimator, open_estimator, plain_people
 from har.pose.estimators import bundle_of
 from har.pose.weights import blazepose_path, cache_folder
 from har.records import SEEN_SCORE, Frame, Pose, PoseFrame
@@ -48,7 +48,7 @@ class PoseSettings:
     """
 
     name: str = BLAZEPOSE
-    max_people: int = 2
+    max_people: int = 4
     max_rate_hz: float | None = None
 
 
@@ -236,9 +236,9 @@ def estimator_digest(name: str) -> str:
         WeightsError: the weights are missing.
     """
     check_estimator(name)
-    is_own = name in (BLAZEPOSE, BLAZEPOSE_FAST) or plain_people(name) is not None
+    is_own = name in (BLAZEPOSE, MEDIAPIPE) or plain_people(name) is not None
     weights = blazepose_path() if is_own else Path(name).expanduser()
-    library, files = "mediapipe", ["blazepose.py"]
+    library, files = "mediapipe", ["mediapipe_pose.py"]
     parts = list[str]()
     if not is_own and not name.endswith(".task"):
         folder, short_px = bundle_of(name)
@@ -248,8 +248,9 @@ def estimator_digest(name: str) -> str:
         files += [f"networks/{kind}.py" for kind in ("mask_rcnn", "hourglass", "deeppose", "centernet")]
         parts.append(str(short_px))
     parts.append(hashlib.sha256(weights.read_bytes()).hexdigest())
-    if name == BLAZEPOSE_FAST:
-        library, files = "openvino", ["blazepose.py", "blazepose_fast.py", "blazepose_networks.py", "regions.py"]
+    if name == BLAZEPOSE or name.endswith(".task"):
+        names = ("blazepose", "mediapipe_pose", "blazepose_networks", "regions", "backdrop", "glances")
+        library, files = "openvino", [f"{each}.py" for each in (*names, "../likeness")]
         parts.append(version("pillow"))  # cuts the regions out
     parts += [version(library), version("av")]
     house = Path(har.__file__).parent

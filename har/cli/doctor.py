@@ -59,7 +59,6 @@ def examine(*, state: Path | None = None) -> list[Finding]:
         ("packages", _packages),
         ("pose weights", _weights),
         ("maskrcnn weights", maskrcnn_findings),
-        ("openvino", _openvino),
         ("onnxruntime", _onnx),
         ("model bundle", _bundle),
         ("mosquitto", _mosquitto),
@@ -166,15 +165,6 @@ def maskrcnn_findings() -> Iterator[Finding]:
     except HarError:
         lost = "--pose maskrcnn needs them; blazepose works without"
         yield Finding("maskrcnn weights", "lacking", lost, "har models pull maskrcnn")
-
-
-def _openvino() -> Iterator[Finding]:
-    version = _version("openvino")
-    if version is not None:
-        yield Finding("openvino", "ok", f"{version}, for --pose blazepose-fast")
-    else:
-        cure = ".venv/bin/pip install -c constraints.txt -e '.[fast]'"
-        yield Finding("openvino", "lacking", "--pose blazepose-fast needs it; blazepose works without", cure)
 
 
 def _onnx() -> Iterator[Finding]:

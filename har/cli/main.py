@@ -39,7 +39,7 @@ app.add_typer(config.app, name="config")
 State = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Database and broker address. Default: $XDG_STATE_HOME/har.")
 ]
-POSE_HELP = "blazepose, blazepose-fast, maskrcnn (maskrcnn:480 for smaller pictures), a .task file or a trained folder."
+POSE_HELP = "blazepose, mediapipe, maskrcnn (maskrcnn:480 for smaller pictures), a .task file or a trained folder."
 Broker = Annotated[str | None, typer.Option(metavar="URL", help="mqtt://HOST:1883 or mqtts://HOST:8883.")]
 
 

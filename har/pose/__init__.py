@@ -3,7 +3,7 @@
 from har.pose.bundle import MASKRCNN
 from har.pose.estimators import (
     BLAZEPOSE,
-    BLAZEPOSE_FAST,
+    MEDIAPIPE,
     Estimator,
     check_estimator,
     gives_masks,
@@ -13,8 +13,8 @@ from har.pose.estimators import (
 
 __all__ = [
     "BLAZEPOSE",
-    "BLAZEPOSE_FAST",
     "MASKRCNN",
+    "MEDIAPIPE",
     "Estimator",
     "check_estimator",
     "gives_masks",

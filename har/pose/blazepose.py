@@ -1,66 +1,110 @@
-"""BlazePose through MediaPipe Tasks: a picture in, everybody's COCO-17 joints in pixels out."""
+"""BlazePose with a tracking of our own: the detector looks now and then, the landmark network at every frame.
+
+A person's landmarks in one frame say where to look for them in the next, one call for each person. MediaPipe, asked for
+several people, finds one of three; asked for two, it runs its detector on every frame as long as it sees fewer.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from graphs import map_joints
-from har.errors import PoseError, WeightsError
-from har.pose.chatter import QuietStderr
+from har.errors import PoseError
+from har.likeness import oks
+from har.pose.backdrop import Backdrop
+from har.pose.blazepose_networks import Body, open_networks
+from har.pose.glances import Glances, round_box, tiles, whole
+from har.pose.mediapipe_pose import DETECTION_THRESHOLD, PRESENCE_THRESHOLD
+from har.pose.regions import Region
 from har.pose.weights import blazepose_path
-from har.records import Frame, ImageArray, Pose
+from har.records import FloatArray, Frame, Pose
 
-# Half of the Tasks API's defaults: on real falls 0.2-0.3 keeps the pose through a tenth more of the frames in which
-# somebody lies, while a detection threshold under 0.5 gives almost only ghosts (measured on GMDCSA24 and UP-Fall).
-DETECTION_THRESHOLD = 0.5
-PRESENCE_THRESHOLD = 0.3
-TRACKING_THRESHOLD = 0.3
+LOOK_EVERY_S = 0.3
+"""How often the detector looks for somebody new while somebody is in view."""
+LOOK_EMPTY_S = 0.15
+"""How often it looks into a room in which nobody was for a while."""
+SEARCH_S = 2.0
+SEARCH_EVERY_S = 0.1
+"""How long and how often it looks for somebody who was lost."""
+NEW_PRESENCE = 0.8
+"""A newcomer of whom the landmark network is less sure is taken for furniture; whoever is found again where they were
+lost needs less."""
+TRIAL_FRAMES, TRIAL_PRESENCE, TRIAL_UNREST = 4, 0.9, 0.02
+"""A newcomer counts after so many frames in which the network was so sure on average, and either something moved there
+or the landmarks kept still, by at most this share of the region's side from frame to frame. People who sat or stood
+still moved by 0.003 to 0.021; what was seen in a table foot, a letter on a wall, a curtain and the leg of a bed by 0.02
+to 0.2, and less surely (corridor clip, UP-Fall, GMDCSA24)."""
+SURE = 0.5
+"""A tracked person of whom the landmark network is less sure is looked for where the detector found them, too; and
+whoever was lost must be seen as surely to be found again (somebody who walked out was found again in their feet)."""
+# Hips nearer to one another than this share of a region's side are of one person; it is about 0.3 m.
+_SAME_PERSON = 0.15
+_SAME_POSE = 0.5
+_FOUND_AGAIN = 0.4
+# The detector may see furniture before it sees a second person.
+_MORE = 3
+_CLOCK_ERROR_S = 1e-6
+_TURNS = (0.0, math.pi / 2, -math.pi / 2)
+_SMALL_SHARE = 0.4
+_RETRIES = ((1.0, 0.0), (1.25, 0.0), (1.0, math.pi / 2), (1.0, -math.pi / 2))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Person:
+    """Somebody in view, or lost of late.
+
+    Attributes:
+        body: as they were last seen.
+        moved: how far the hips went since the frame before, in shares of the region's side.
+        trial: of a newcomer, for each frame how sure the network was and how far the landmarks went, in such shares;
+            None of whoever is taken for a person.
+        counts: is told of: no newcomer any more, or there in the first picture.
+        lost_s: when they were lost; infinite while they are in view.
+    """
+
+    body: Body
+    moved: float = 0.0
+    trial: tuple[tuple[float, float], ...] | None = None
+    counts: bool = True
+    lost_s: float = math.inf
+
+    @property
+    def region(self) -> Region:
+        """Where to look for them."""
+        return self.body.region
 
 
 class BlazePose:
     """Everybody's joints in one camera's frames, in order of time.
 
-    The estimator carries poses from frame to frame (VIDEO mode), which finds people on the floor whom its detector
-    alone misses; so one instance serves one camera.
-
     Args:
         weights: a `.task` file; None for the pulled one.
-        max_people: most people looked for. At least 2: looking for one alone, the pose of a person who fell jumps to
-            a bystander and stays there (measured).
+        max_people: most people looked for.
+        every_frame: let the detector look at every frame, to compare with.
 
     Raises:
-        WeightsError: no such weights, or MediaPipe refuses them.
+        WeightsError: no such weights, or they cannot be used.
     """
 
-    def __init__(self, weights: Path | None = None, *, max_people: int = 2) -> None:
-        from mediapipe.tasks.python import vision
-        from mediapipe.tasks.python.core.base_options import BaseOptions
+    def __init__(self, weights: Path | None = None, *, max_people: int = 4, every_frame: bool = False) -> None:
+        self._networks = open_networks(blazepose_path() if weights is None else weights)
+        self._max_people, self._every_frame = max_people, every_frame
+        self._shape: tuple[int, ...] = ()
+        self._begin()
 
-        path = blazepose_path() if weights is None else weights
-        if not path.is_file():
-            raise WeightsError(f"{path}: no such weights file. Give a .task file, or run `har models pull blazepose`.")
-        options = vision.PoseLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(path)),
-            running_mode=vision.RunningMode.VIDEO,
-            num_poses=max_people,
-            min_pose_detection_confidence=DETECTION_THRESHOLD,
-            min_pose_presence_confidence=PRESENCE_THRESHOLD,
-            min_tracking_confidence=TRACKING_THRESHOLD,
-        )
-        self._quiet = QuietStderr()
-        try:
-            with self._quiet:
-                self._landmarker: Any = vision.PoseLandmarker.create_from_options(options)
-                # Its parts start on threads of their own; after a picture without anybody all of them have.
-                self._landmarker.detect_for_video(_to_image(np.zeros((64, 64, 3), dtype=np.uint8)), 0)
-        except (RuntimeError, ValueError) as error:
-            self._quiet.close()
-            line = str(error).strip().splitlines()[0]
-            raise WeightsError(f"{path}: MediaPipe refuses these weights: {line}. Pull or fetch them again.") from None
-        self._last_ms = 0
+    def _begin(self) -> None:
+        """Forget everybody and everything."""
+        self._people: list[_Person] = []
+        self._lost: list[_Person] = []
+        self._backdrop, self._glances = Backdrop(), Glances()
+        self._looked_s = self._last_s = -math.inf
+        self._turn = self._try = 0
 
     def estimate(self, frame: Frame) -> tuple[Pose, ...]:
         """Find everybody's joints.
@@ -72,35 +116,188 @@ class BlazePose:
             COCO-17 poses in pixels; the score is BlazePose's visibility.
 
         Raises:
-            PoseError: MediaPipe failed on this picture.
+            PoseError: a network failed on this picture.
         """
-        # The Tasks API wants strictly increasing milliseconds; two frames may fall into the same one.
-        self._last_ms = max(self._last_ms + 1, round(frame.time_s * 1000))
         try:
-            with self._quiet:
-                result = self._landmarker.detect_for_video(_to_image(frame.image), self._last_ms)
-        except (RuntimeError, ValueError) as error:
+            return self._estimate(frame)
+        except RuntimeError as error:
             raise PoseError(f"BlazePose failed on a frame of camera {frame.camera}: {error}") from error
-        if result.pose_landmarks:
-            self._quiet.close()  # by now every part of the graph has had its say, and each says it once
-        height_px, width_px = frame.image.shape[:2]
-        return tuple(_to_pose(person, width_px=width_px, height_px=height_px) for person in result.pose_landmarks)
 
     def close(self) -> None:
-        """Give MediaPipe's resources back; without it the interpreter complains when it ends."""
-        self._landmarker.close()
-        self._quiet.close()
+        """Nothing has to be given back."""
+
+    def _estimate(self, frame: Frame) -> tuple[Pose, ...]:
+        if frame.time_s < self._last_s or frame.image.shape != self._shape:
+            self._begin()  # a clock was set back, or the camera's pictures are others now
+        self._last_s, self._shape = frame.time_s, frame.image.shape
+        self._lost = [person for person in self._lost if frame.time_s - person.lost_s <= SEARCH_S]
+        looks = self._is_due(frame.time_s)
+        if not looks and not self._people and not self._lost:
+            return ()
+        image = Image.fromarray(frame.image)
+        found = self._look(image, frame) if looks else []
+        found = self._follow(image, found, frame.time_s)
+        self._retry(image)
+        for region in found:
+            if len(self._people) >= self._max_people + _MORE:
+                break
+            self._welcome(image, region)
+        self._judge(looks=looks)
+        bodies = [person.body for person in self._people if person.counts]
+        return tuple(_to_pose(body) for body in bodies[: self._max_people])
+
+    def _is_due(self, now_s: float) -> bool:
+        """Say whether the detector should look at this frame."""
+        every_s = LOOK_EVERY_S if self._people else LOOK_EMPTY_S
+        if self._lost:
+            every_s = SEARCH_EVERY_S
+        return self._every_frame or now_s - self._looked_s >= every_s - _CLOCK_ERROR_S
+
+    # -- looking for people -------------------------------------------------------------------------------------------
+
+    def _look(self, image: Image.Image, frame: Frame) -> list[Region]:
+        """Let the detector look where somebody may be."""
+        self._looked_s = frame.time_s
+        known = [person.region for person in (*self._people, *self._lost) if person.counts]
+        self._backdrop.look(frame.image, people=known, time_s=frame.time_s)
+        if sum(person.counts for person in self._people) >= self._max_people:
+            return []
+        found = list[Region]()
+        for place in self._places(image):
+            for region in self._networks.detect(
+                image, place, threshold=DETECTION_THRESHOLD, most=self._max_people + _MORE
+            ):
+                if not _is_known(region, found):
+                    found.append(region)
+        return found
+
+    def _places(self, image: Image.Image) -> list[Region]:
+        """Give what to look at now: the whole picture and one piece of it; at the beginning, all of them."""
+        self._turn += 1
+        places = [whole(*image.size)]
+        if self._turn == 1:
+            return places + tiles(*image.size)
+        if self._lost:
+            lost = self._lost[self._turn % len(self._lost)].region
+            places.append(Region(lost.x, lost.y, 1.5 * lost.size, _TURNS[self._turn // len(self._lost) % len(_TURNS)]))
+            return places
+        moving = self._backdrop.moving(people=[person.region for person in self._people])
+        if moving and self._turn % 2:
+            places.append(round_box(*moving[0], least_px=_SMALL_SHARE * min(image.size)))
+        else:
+            places.append(self._glances.next_tile(*image.size))
+        return places
+
+    def _welcome(self, image: Image.Image, region: Region) -> None:
+        """Take in whoever is surely seen in a region."""
+        body = self._networks.locate(image, region)
+        again = next((lost for lost in self._lost if region.is_near(lost.region, share=_FOUND_AGAIN)), None)
+        if body.presence < (SURE if again else NEW_PRESENCE) or self._is_ghost(body):
+            return
+        if again is not None:
+            self._welcome_back(again, body)
+        else:
+            # In the first picture nobody has come yet: whoever is in it may have been there for long.
+            self._add(_Person(body, trial=(), counts=self._turn == 1))
+
+    def _welcome_back(self, lost: _Person, body: Body) -> None:
+        """Take somebody in who was lost."""
+        if not self._is_ghost(body) and self._add(_Person(body, moved=math.inf)):
+            self._lost = [other for other in self._lost if other is not lost]
+
+    def _judge(self, *, looks: bool) -> None:
+        """Take newcomers for people, or for furniture; let ghosts go."""
+        people, self._people = self._people, []
+        for person in people:
+            trial = person.trial
+            if trial is not None and len(trial) >= TRIAL_FRAMES:
+                if _is_steady(trial, moving=self._backdrop.moves(*_box(person.body))):
+                    person = replace(person, counts=True, trial=None)
+                elif len(trial) >= 2 * TRIAL_FRAMES:
+                    continue
+            if not (looks and self._is_ghost(person.body)):
+                self._people.append(person)
+
+    def _is_ghost(self, body: Body) -> bool:
+        """Say whether the room looks there as if nobody were there."""
+        return self._backdrop.is_empty(*_box(body))
+
+    # -- following people ---------------------------------------------------------------------------------------------
+
+    def _follow(self, image: Image.Image, found: list[Region], now_s: float) -> list[Region]:
+        """Find everybody known again; gives the regions found that are of nobody known."""
+        before, self._people = self._people, []
+        for person in before:
+            again = [region for region in found if _is_known(region, [person.region])]
+            found = [region for region in found if region not in again]
+            body = self._surest(image, [person.region, *again])
+            if (body is None or not self._add(_after(person, body))) and person.counts:
+                self._lost.append(replace(person, lost_s=now_s))
+        return found
+
+    def _retry(self, image: Image.Image) -> None:
+        """Look where somebody was lost, at a larger piece and at turned ones in turn."""
+        self._try += 1
+        grown, turn = _RETRIES[self._try % len(_RETRIES)]
+        for lost in self._lost:
+            body = self._networks.locate(image, lost.region.grown(grown).turned(turn))
+            if body.presence >= SURE and body.region.is_near(lost.region, share=_FOUND_AGAIN):
+                self._welcome_back(lost, body)
+
+    def _surest(self, image: Image.Image, regions: Sequence[Region]) -> Body | None:
+        """Give a body that the network is sure of in regions that show the same person, the first if it will do."""
+        best: Body | None = None
+        for region in regions:
+            body = self._networks.locate(image, region)
+            if best is None or body.presence > best.presence:
+                best = body
+            if best.presence >= SURE:
+                break
+        return best if best is not None and best.presence >= PRESENCE_THRESHOLD else None
+
+    def _add(self, person: _Person) -> bool:
+        """Add somebody, unless they are there already; who counts, and moved less, has the better claim to the body.
+
+        Returns:
+            Whether it is one more.
+        """
+        for index, other in enumerate(self._people):
+            if _is_same(person.body, other.body):
+                self._people[index] = min(other, person, key=lambda each: (not each.counts, each.moved))
+                return False
+        self._people.append(person)
+        return True
 
 
-def _to_image(image: ImageArray) -> Any:
-    import mediapipe as mp
-
-    return mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+def _is_known(region: Region, known: Sequence[Region]) -> bool:
+    return any(region.is_near(other, share=_SAME_PERSON) for other in known)
 
 
-def _to_pose(landmarks: list[Any], *, width_px: int, height_px: int) -> Pose:
-    """Turn MediaPipe's 33 landmarks, in fractions of the picture, into COCO-17 joints in pixels."""
-    rows = [(mark.x * width_px, mark.y * height_px, mark.visibility) for mark in landmarks]
-    joints = map_joints(np.array(rows, dtype=np.float32), "blazepose33", "coco17")
-    joints = joints.astype(np.float32, copy=False)
+def _after(person: _Person, body: Body) -> _Person:
+    """Give somebody as they are in the next frame."""
+    side = max(person.region.size, 1.0)
+    moved = math.hypot(body.region.x - person.region.x, body.region.y - person.region.y) / side
+    unrest = float(np.linalg.norm(body.xy - person.body.xy, axis=1).mean()) / side
+    trial = None if person.trial is None else (*person.trial, (body.presence, unrest))
+    return replace(person, body=body, moved=moved, trial=trial)
+
+
+def _is_steady(trial: Sequence[tuple[float, float]], *, moving: bool) -> bool:
+    """Say whether a newcomer of the last frames is a person."""
+    presence, unrest = np.array(trial[-TRIAL_FRAMES:]).T
+    return bool(presence.mean() >= TRIAL_PRESENCE and (moving or unrest.mean() <= TRIAL_UNREST))
+
+
+def _box(body: Body) -> tuple[FloatArray, FloatArray]:
+    return body.xy.min(axis=0), body.xy.max(axis=0)
+
+
+def _is_same(one: Body, other: Body) -> bool:
+    """Say whether two bodies are of one person: hips at one place, or joint upon joint."""
+    return one.region.is_near(other.region, share=_SAME_PERSON) or oks(_to_pose(one), _to_pose(other)) > _SAME_POSE
+
+
+def _to_pose(body: Body) -> Pose:
+    landmarks: FloatArray = np.concatenate([body.xy, body.visibility[:, None]], axis=1)
+    joints = map_joints(landmarks, "blazepose33", "coco17").astype(np.float32, copy=False)
     return Pose(xy=joints[:, :2].copy(), score=np.clip(joints[:, 2], 0.0, 1.0))

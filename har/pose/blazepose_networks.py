@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from har.errors import ConfigError, WeightsError
+from har.errors import WeightsError
 from har.pose.regions import Region
 from har.records import FloatArray
 
@@ -63,18 +63,12 @@ class BlazePoseNetworks:
         weights: a `.task` file with both.
 
     Raises:
-        ConfigError: OpenVINO is not installed.
         WeightsError: the file is not such a file.
     """
 
     def __init__(self, weights: Path) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise ConfigError(
-                "the estimator blazepose-fast needs OpenVINO. Install it with: "
-                ".venv/bin/pip install -c constraints.txt -e '.[fast]'; or use blazepose."
-            ) from None
+        import openvino
+
         try:
             with zipfile.ZipFile(weights) as task, tempfile.TemporaryDirectory(prefix="har-") as folder:
                 # The silhouette is not computed: it is a third of the landmark network's work.
@@ -89,16 +83,16 @@ class BlazePoseNetworks:
             ) from None
         self._anchors = _anchors()
 
-    def detect(self, image: Image.Image, *, threshold: float, most: int) -> list[Region]:
-        """Find people in a picture.
+    def detect(self, image: Image.Image, place: Region, *, threshold: float, most: int) -> list[Region]:
+        """Find people in a piece of a picture.
 
         Args:
             image: RGB.
+            place: where to look; people who lie are found in turned pieces, too.
             threshold: of the detector's score.
             most: people at most, the surest first.
         """
-        whole = Region(image.width / 2, image.height / 2, max(image.size))
-        shown = np.divide(whole.cut(image, DETECTOR_PIXELS), 127.5, dtype=np.float32) - 1  # (224, 224, 3)
+        shown = np.divide(place.cut(image, DETECTOR_PIXELS), 127.5, dtype=np.float32) - 1  # (224, 224, 3)
         boxes, logits = self._detector(shown[None])  # (1, 2254, 12), (1, 2254, 1)
         scores = _sigmoid(logits[0, :, 0])
         found = np.flatnonzero(scores >= threshold)
@@ -109,7 +103,7 @@ class BlazePoseNetworks:
         regions = []
         for group in _bodies(middle - half, middle + half, most=most):
             weight = scores[found[group]][:, None, None]
-            hips, rim = whole.inside(((points[group] * weight).sum(axis=0) / weight.sum()).astype(np.float32))
+            hips, rim = place.inside(((points[group] * weight).sum(axis=0) / weight.sum()).astype(np.float32))
             regions.append(Region.round_body(hips, rim))
         return regions
 
@@ -129,7 +123,6 @@ def open_networks(weights: Path) -> BlazePoseNetworks:
     They hold nothing between pictures, but compute one at a time: not for several threads at once.
 
     Raises:
-        ConfigError: OpenVINO is not installed.
         WeightsError: the file is not such a file.
     """
     changed_ns = weights.stat().st_mtime_ns if weights.is_file() else 0

@@ -157,7 +157,7 @@ def _load(path: Path) -> dict[str, Any]:
     is_named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
     if not is_named or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: holds other things than named tensors. Give a network's state_dict alone.")
-    return state
+    return dict(state)
 
 
 def _fit(path: Path, what: str, network: nn.Module, state: dict[str, Any]) -> dict[str, Tensor]:

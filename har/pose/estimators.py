@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from har.errors import ConfigError, WeightsError
 from har.pose.blazepose import BlazePose
-from har.pose.blazepose_fast import FastBlazePose
 from har.pose.bundle import DEEPPOSE, HOURGLASS, MASKRCNN, pose_bundle_kind, pose_bundle_settings
 from har.pose.coco_weights import maskrcnn_path
 from har.pose.mask_rcnn import MaskRCNNEstimator
+from har.pose.mediapipe_pose import MediaPipePose
 from har.pose.weights import blazepose_path
 from har.records import Frame, Pose
 
-BLAZEPOSE, BLAZEPOSE_FAST = "blazepose", "blazepose-fast"
+BLAZEPOSE, MEDIAPIPE = "blazepose", "mediapipe"
 _PLAIN = re.compile(r"num_poses=([1-9]|10)")
 
 
@@ -59,7 +58,7 @@ def open_estimator(name: str, *, max_people: int, masks: bool = False) -> Estima
     """Open a pose estimator for one camera.
 
     Args:
-        name: "blazepose", "blazepose-fast", "maskrcnn" (or, for smaller pictures, "maskrcnn:480"), the path of a
+        name: "blazepose", "mediapipe", "maskrcnn" (or, for smaller pictures, "maskrcnn:480"), the path of a
             MediaPipe `.task` file of one's own, or the folder of a trained estimator.
         max_people: most people looked for in a frame.
         masks: give silhouettes too, if the estimator can.
@@ -70,11 +69,11 @@ def open_estimator(name: str, *, max_people: int, masks: bool = False) -> Estima
         WeightsError: its weights are missing or refused.
     """
     if plain := plain_people(name):
-        return BlazePose(max_people=plain)
+        return MediaPipePose(max_people=plain)
     if name == BLAZEPOSE:
         return BlazePose(max_people=max_people)
-    if name == BLAZEPOSE_FAST:
-        return FastBlazePose(max_people=max_people)
+    if name == MEDIAPIPE:
+        return MediaPipePose(max_people=max_people)
     check_estimator(name)
     if name.endswith(".task"):
         return BlazePose(Path(name).expanduser(), max_people=max_people)
@@ -97,15 +96,8 @@ def check_estimator(name: str) -> None:
         BundleError: a trained estimator is not whole.
         WeightsError: its weights are missing or damaged.
     """
-    if name == BLAZEPOSE or plain_people(name):
+    if name in (BLAZEPOSE, MEDIAPIPE) or plain_people(name):
         blazepose_path()
-    elif name == BLAZEPOSE_FAST:
-        blazepose_path()
-        if find_spec("openvino") is None:
-            raise ConfigError(
-                f"pose estimator {name!r} needs OpenVINO. Install it with: "
-                ".venv/bin/pip install -c constraints.txt -e '.[fast]'"
-            )
     elif name.endswith(".task"):
         if not Path(name).expanduser().is_file():
             raise WeightsError(f"{name}: no such weights file. Give a .task file, or use blazepose.")
@@ -134,7 +126,7 @@ def bundle_of(name: str) -> tuple[Path, int | None]:
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():
         raise ConfigError(
-            f"pose estimator {name!r} is not known. Use blazepose, blazepose-fast, maskrcnn, or the path of a .task "
+            f"pose estimator {name!r} is not known. Use blazepose, mediapipe, maskrcnn, or the path of a .task "
             "file or of a trained estimator's folder."
         )
     return folder, None
@@ -142,6 +134,6 @@ def bundle_of(name: str) -> tuple[Path, int | None]:
 
 def gives_masks(name: str) -> bool:
     """Say whether an estimator, once checked, can give silhouettes of people beside their joints."""
-    if name in (BLAZEPOSE, BLAZEPOSE_FAST) or name.endswith(".task") or plain_people(name):
+    if name in (BLAZEPOSE, MEDIAPIPE) or name.endswith(".task") or plain_people(name):
         return False
     return pose_bundle_settings(bundle_of(name)[0]).get("masks", "none") in ("shared", "apart")

@@ -14,16 +14,10 @@ from scipy.optimize import linear_sum_assignment
 
 from graphs.layouts import COCO17
 from har.errors import ShapeError
+from har.likeness import OKS_FALLOFF
 from har.pose.coco import Mask, Person
 from har.pose.masks import paste, write_mask
 from har.records import SEEN_SCORE, FloatArray, Pose
-
-COCO_FALLOFF: FloatArray = 2 * np.array(
-    [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
-     0.089],
-    np.float32,
-)  # fmt: skip
-"""(17,) how far each joint may be off before it counts little, over the root of the body's area (COCO's 2 sigma)."""
 
 ALIKE_OKS = 0.1
 """A pose less like a person than this is not theirs, however far it is from everybody else."""
@@ -88,7 +82,7 @@ def joint_oks(person: Person, pose: Pose) -> FloatArray:
     cocodataset.org defines it; the pose's scores do not matter.
     """
     squared = _distances(person, pose) ** 2
-    alike: FloatArray = np.exp(-squared / (2 * (person.area_px + np.spacing(1)) * COCO_FALLOFF**2)).astype(np.float32)
+    alike: FloatArray = np.exp(-squared / (2 * (person.area_px + np.spacing(1)) * OKS_FALLOFF**2)).astype(np.float32)
     return alike
 
 

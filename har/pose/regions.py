@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -57,6 +57,14 @@ class Region:
     def is_near(self, other: Region, *, share: float) -> bool:
         """Say whether the centres lie less than a share of the smaller side apart."""
         return math.hypot(self.x - other.x, self.y - other.y) < share * min(self.size, other.size)
+
+    def turned(self, angle: float) -> Region:
+        """Give the same square turned by an angle, radians."""
+        return replace(self, angle=self.angle + angle)
+
+    def grown(self, factor: float) -> Region:
+        """Give a square about the same centre whose sides are so many times as long."""
+        return replace(self, size=self.size * factor)
 
     def _axes(self) -> FloatArray:
         cos, sin = math.cos(self.angle), math.sin(self.angle)

@@ -17,8 +17,8 @@ from torch import nn
 
 from graphs.layouts import COCO17
 from har.errors import BundleError, ConfigError, PoseError
+from har.likeness import OKS_FALLOFF
 from har.pose.bundle import CENTERNET, CROP_KINDS, DEEPPOSE, HOURGLASS, PoseBundle, load_pose_bundle
-from har.pose.metrics import COCO_FALLOFF
 from har.pose.networks import deeppose, hourglass
 from har.pose.networks.centernet import CenterNet, CenterNetSettings, read_boxes
 from har.pose.networks.deeppose import DeepPose, DeepPoseSettings
@@ -195,7 +195,7 @@ def _likeness(pose: Pose, other: Pose) -> float:
     sizes = [each.xy.max(axis=0) - each.xy.min(axis=0) for each in (pose, other)]
     area = _BODY_SHARE * max(float(size.prod()) for size in sizes)
     squares = np.square(pose.xy - other.xy).sum(axis=-1)
-    return float(np.exp(-squares / (2 * max(area, 1.0) * COCO_FALLOFF**2)).mean())
+    return float(np.exp(-squares / (2 * max(area, 1.0) * OKS_FALLOFF**2)).mean())
 
 
 def _on_torch(network: nn.Module) -> Network:

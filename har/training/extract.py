@@ -90,7 +90,7 @@ def _read_row(row: Mapping[str, str | None], where: str) -> LabelRow:
     return LabelRow(text["file"], start_s, end_s, text["label"], text.get("subject") or None, text.get("view") or None)
 
 
-def extract_clips(videos: Sequence[Path], *, origin: Origin, pose: str = "blazepose", max_people: int = 2,
+def extract_clips(videos: Sequence[Path], *, origin: Origin, pose: str = "blazepose", max_people: int = 4,
                   label: str | None = None, rows: Sequence[LabelRow] = (), untrimmed: bool = False,
                   tell: Tell = lambda name, done_s: None) -> Iterator[Clip]:  # fmt: skip
     """Run the pose estimator over videos and give their skeletons as clips, video by video.

@@ -13,12 +13,12 @@ import pytest
 from har.bench.poses import find_poses
 from har.bench.recordings import PoseSettings, Recording, find_recordings, has_poses, load_frames
 from har.errors import SourceError
-from har.pose import BLAZEPOSE_FAST
+from har.pose import BLAZEPOSE
 from har.pose.weights import blazepose_path
 from har.sources import open_source
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_clips" / "fall_in_room.mp4"
-POSE = PoseSettings(name=BLAZEPOSE_FAST)
+POSE = PoseSettings(name=BLAZEPOSE)
 
 
 @pytest.fixture

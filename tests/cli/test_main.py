@@ -24,7 +24,7 @@ HAR = Path(sys.executable).parent / "har"
 COMMANDS = (
     ["run", "watch", "extract", "import", "train", "evaluate", "replay", "doctor", "clips show"]
     + [f"models {name}" for name in ("export", "list", "pack", "pull", "show", "verify")]
-    + [f"pose {name}" for name in ("evaluate", "train")]
+    + [f"pose {name}" for name in ("evaluate", "preview", "train")]
     + [f"synth {name}" for name in ("clips", "falls", "life", "scenes", "video")]
     + [
         f"bench {name}"
@@ -95,6 +95,7 @@ def test_har_alone_shows_the_help_and_version_the_version() -> None:
         (["models"], "har models --help"),
         (["models", "pull", "nothing"], "blazepose"),
         (["clips", "show"], "clips"),
+        (["synth", "scenes", "--out", "x", "--n", "0"], "--n"),
         (["synth", "clips", "--out", "x", "--n", "0"], "--n"),
         (["config", "check", "nowhere.toml"], "har config init"),
         (["clips", "show", "nowhere"], "nowhere"),

@@ -1,144 +1,269 @@
+"""Our own tracking round BlazePose's networks."""
+
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from har.clips import find_clip
-from har.errors import ConfigError, WeightsError
-from har.pose import BLAZEPOSE, BLAZEPOSE_FAST, Estimator, check_estimator, open_estimator
-from har.pose.weights import blazepose_path
+from har.errors import WeightsError
+from har.likeness import oks
+from har.pose.blazepose import LOOK_EMPTY_S, LOOK_EVERY_S, SEARCH_EVERY_S, BlazePose
+from har.pose.blazepose_networks import BlazePoseNetworks, Body, _refine
+from har.pose.mediapipe_pose import MediaPipePose
+from har.pose.regions import Region
 from har.records import Frame
 from har.sources import open_source
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_clips" / "fall_in_room.mp4"
 
 
-@pytest.fixture(params=[BLAZEPOSE, BLAZEPOSE_FAST])
-def blazepose(request: pytest.FixtureRequest) -> Iterator[Estimator]:
-    estimator = open_estimator(request.param, max_people=2)
-    yield estimator
-    estimator.close()
-
-
 @pytest.fixture(scope="module")
 def frames() -> list[Frame]:
-    """The first seconds of the sample video: somebody stands, then walks."""
     with open_source(str(SAMPLE), camera="hall", paced=False) as source:
-        return list(itertools.islice(source.frames(), 25))
+        return list(itertools.islice(source.frames(), 40))
 
 
-def blank(*, time_s: float, height_px: int = 240, width_px: int = 320) -> Frame:
-    return Frame(np.full((height_px, width_px, 3), 90, np.uint8), time_s, time_s, "hall")
+class Counting:
+    """Networks that count how often they look at the whole picture, and see what they are told to see."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.there: list[Region] = []
+        self.presence: Callable[[Region], float] = lambda region: 1.0
+
+    def detect(self, image: Any, place: Region, *, threshold: float, most: int) -> list[Region]:
+        self.looks += place.size == max(image.size)
+        half = place.size / 2
+        near = [each for each in self.there if max(abs(each.x - place.x), abs(each.y - place.y)) <= half]
+        return near[:most]
+
+    def locate(self, image: Any, region: Region) -> Body:
+        xy = np.full((33, 2), (region.x, region.y), np.float32)
+        return Body(xy, np.ones(33, np.float32), self.presence(region), region)
 
 
-@pytest.mark.weights
-def test_the_person_in_the_sample_video_is_found_where_they_were_drawn(
-    blazepose: Estimator, frames: list[Frame]
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[BlazePose, Counting]:
+    networks = Counting()
+    monkeypatch.setattr("har.pose.blazepose.open_networks", lambda weights: networks)
+    monkeypatch.setattr("har.pose.blazepose.blazepose_path", lambda: Path("none"))
+    return BlazePose(max_people=2), networks
+
+
+def show(estimator: BlazePose, *, begin_s: float, seconds: float, rate_hz: float = 15.0) -> list[int]:
+    """Show a still picture for a while; give how many people were seen in each frame."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    times = begin_s + np.arange(round(seconds * rate_hz)) / rate_hz
+    return [len(estimator.estimate(Frame(image, float(t), float(t), "hall"))) for t in times]
+
+
+def test_a_region_is_upright_along_the_line_from_the_hips() -> None:
+    standing = Region.round_body(np.array([50.0, 60.0], np.float32), np.array([50.0, 20.0], np.float32))
+    lying = Region.round_body(np.array([50.0, 60.0], np.float32), np.array([90.0, 60.0], np.float32))
+
+    assert (standing.x, standing.y, standing.size, standing.angle) == pytest.approx((50, 60, 100, 0))
+    assert lying.angle == pytest.approx(math.pi / 2)
+    np.testing.assert_allclose(
+        standing.inside(np.array([[0, 0], [1, 1]], np.float32)), [[0, 10], [100, 110]], atol=1e-4
+    )
+    np.testing.assert_allclose(lying.inside(np.array([[0.5, 0.0]], np.float32)), [[100, 60]], atol=1e-4)
+
+
+def test_a_cut_shows_what_lies_in_the_region_turned_upright() -> None:
+    picture = np.zeros((80, 120, 3), np.uint8)
+    picture[38:42, 90:110] = 255  # to the right of the hips: the head of somebody lying
+    lying = Region(60.0, 40.0, 80.0, math.pi / 2)
+
+    shown = lying.cut(Image.fromarray(picture), 40)[..., 0]
+
+    bright = np.argwhere(shown > 128)
+    assert shown.shape == (40, 40)
+    np.testing.assert_allclose(bright.mean(axis=0), [2, 19.5], atol=0.6)  # its half in the region: top, in the middle
+    assert not Region(-500.0, 0.0, 80.0).cut(Image.fromarray(picture + 9), 8).any()
+
+
+def test_landmarks_move_to_the_middle_of_the_warmth_and_stay_where_it_is_cold() -> None:
+    heat = np.full((64, 64, 39), -20.0, np.float32)
+    heat[30, 21:24, 0] = 8.0
+    xy = np.full((39, 2), 0.5, np.float32)
+    xy[0] = (20.5 / 64, 29.5 / 64)
+    xy[1] = (-0.2, 1.7)
+
+    refined = _refine(xy, heat)
+
+    np.testing.assert_allclose(refined[0], [22 / 64, 30 / 64], atol=1e-3)
+    np.testing.assert_array_equal(refined[1:], xy[1:])
+
+
+def test_the_detector_looks_now_and_then_while_somebody_is_in_view(watched: tuple[BlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+
+    seen = show(estimator, begin_s=100.0, seconds=6.0)
+
+    assert seen == [1] * 90
+    assert networks.looks == pytest.approx(6.0 / LOOK_EVERY_S, abs=3)
+
+
+def test_somebody_who_comes_is_seen_at_the_next_look(watched: tuple[BlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(10, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=2.0)
+
+    networks.there.append(Region(50, 20, 40))
+    seen = show(estimator, begin_s=2.0, seconds=1.0)
+
+    assert seen[-1] == 2
+    assert seen.index(2) <= math.ceil(LOOK_EVERY_S * 15)
+
+
+def test_two_people_are_followed_without_the_detector(watched: tuple[BlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(10, 20, 40), Region(50, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    before = networks.looks
+
+    assert show(estimator, begin_s=1.0, seconds=5.0) == [2] * 75
+    assert networks.looks == before
+
+
+def test_an_empty_room_is_looked_into_less_often_and_nobody_found_costs_nothing_else(
+    watched: tuple[BlazePose, Counting],
 ) -> None:
-    truth = find_clip(SAMPLE.with_suffix(".npz"))
-    assert truth is not None
+    estimator, networks = watched
 
-    found = [blazepose.estimate(frame) for frame in frames]
-
-    assert sum(len(poses) == 1 for poses in found) >= 0.9 * len(frames)
-    errors = []
-    for frame, poses in zip(frames, found, strict=True):
-        drawn = truth.joints[np.abs(truth.time_s - frame.source_time_s).argmin(), 0, :, :2]
-        body_px = np.ptp(drawn[:, 1])
-        errors += [np.linalg.norm(pose.xy - drawn, axis=1)[5:] / body_px for pose in poses]  # the face is another's
-    assert np.median(errors) < 0.05
+    assert show(estimator, begin_s=0.0, seconds=10.0) == [0] * 150
+    assert networks.looks == pytest.approx(10.0 / LOOK_EMPTY_S, rel=0.35)
 
 
-@pytest.mark.weights
-def test_joints_lie_in_the_picture_with_scores_from_0_to_1(blazepose: Estimator, frames: list[Frame]) -> None:
-    height_px, width_px = frames[0].image.shape[:2]
+def test_whoever_is_lost_is_searched_for(watched: tuple[BlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
 
-    poses = [pose for frame in frames for pose in blazepose.estimate(frame)]
+    networks.there, networks.presence = [], lambda region: 0.1
+    before = networks.looks
+    assert show(estimator, begin_s=1.0, seconds=1.0) == [0] * 15
+    assert networks.looks - before >= 0.5 / SEARCH_EVERY_S
+    networks.there, networks.presence = [Region(30, 20, 40)], lambda region: 1.0
 
-    assert poses
-    for pose in poses:
-        assert (pose.layout, pose.xy.shape, pose.xy.dtype) == ("coco17", (17, 2), np.float32)
-        assert ((pose.score >= 0.0) & (pose.score <= 1.0)).all()
-        sure = pose.xy[pose.score > 0.5]
-        assert len(sure) >= 10
-        assert ((sure >= 0.0) & (sure <= [width_px, height_px])).all()
-
-
-@pytest.mark.weights
-def test_the_same_frames_give_the_same_joints(blazepose: Estimator, frames: list[Frame]) -> None:
-    first = [pose.xy for frame in frames[:10] for pose in blazepose.estimate(frame)]
-    other = type(blazepose)()
-
-    second = [pose.xy for frame in frames[:10] for pose in other.estimate(frame)]
-    other.close()
-
-    np.testing.assert_array_equal(first, second)
+    assert show(estimator, begin_s=2.0, seconds=0.3)[-1] == 1
 
 
-@pytest.mark.weights
-@pytest.mark.parametrize("times_s", [[5.0] * 4, [5.0, 4.0, 3.0, 2.0], [0.0, 0.0], [1e9, 1e9 + 1e-5], [-2.0, -1.0]])
-def test_times_that_stand_still_or_go_back_do_no_harm(
-    times_s: list[float], blazepose: Estimator, frames: list[Frame]
+def test_furniture_that_looks_a_little_like_a_person_is_not_taken_for_one(
+    watched: tuple[BlazePose, Counting],
 ) -> None:
-    found = [blazepose.estimate(Frame(frames[0].image, time_s, 0.0, "hall")) for time_s in times_s]
+    estimator, networks = watched
+    networks.there, networks.presence = [Region(30, 20, 40)], lambda region: 0.6
 
-    assert [len(poses) for poses in found] == [1] * len(times_s)
+    assert not any(show(estimator, begin_s=0.0, seconds=2.0))
+
+
+def test_whoever_was_lost_is_found_again_near_by_though_hardly_seen(watched: tuple[BlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    networks.there, networks.presence = [], lambda region: 0.1
+    show(estimator, begin_s=1.0, seconds=0.5)
+
+    networks.presence = lambda region: 0.6 if region in networks.there else 0.1
+    networks.there = [Region(50, 20, 40)]
+    assert not any(show(estimator, begin_s=1.5, seconds=0.3))
+    networks.there = [Region(40, 22, 40)]
+    assert show(estimator, begin_s=1.8, seconds=0.3)[-1] == 1
+
+
+def test_furniture_beside_somebody_does_not_keep_a_second_person_from_being_seen(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there = [Region(10, 20, 40), Region(30, 20, 40), Region(50, 20, 40)]
+    networks.presence = lambda region: 0.4 if region.x == 30 else 1.0
+
+    assert show(estimator, begin_s=0.0, seconds=1.0)[-1] == 2
+
+
+def test_whoever_another_slides_over_for_a_moment_is_searched_for_like_anybody_lost(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there = [Region(10, 20, 40), Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    locate = networks.locate
+    networks.locate = lambda image, region: locate(image, Region(10, 20, 40))  # type: ignore[method-assign]
+    show(estimator, begin_s=1.0, seconds=0.07)
+    networks.locate = locate  # type: ignore[method-assign]
+    networks.presence = lambda region: 0.6
+
+    assert show(estimator, begin_s=1.1, seconds=0.3)[-1] == 2
+
+
+def test_a_large_region_does_not_swallow_a_small_one(watched: tuple[BlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 400), Region(60, 20, 60)]  # a carer close to the camera, somebody far behind
+
+    assert show(estimator, begin_s=0.0, seconds=1.0)[-1] == 2
+
+
+def test_a_region_that_has_slipped_gives_way_to_where_the_detector_sees_the_same_person(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    networks.there, networks.presence = [Region(33, 20, 40)], lambda region: 0.4 if region.x == 30 else 0.9
+
+    show(estimator, begin_s=1.0, seconds=1.0)
+
+    pose = estimator.estimate(Frame(np.zeros((48, 64, 3), np.uint8), 2.0, 2.0, "hall"))
+    assert [float(each.xy[0, 0]) for each in pose] == [33.0]
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_detector_from_looking(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    show(estimator, begin_s=5000.0, seconds=1.0)
+    networks.there = [Region(30, 20, 40)]
+
+    assert show(estimator, begin_s=10.0, seconds=0.5)[-1] == 1
 
 
 @pytest.mark.weights
-def test_an_empty_room_holds_nobody(blazepose: Estimator) -> None:
-    assert [blazepose.estimate(blank(time_s=float(t))) for t in range(3)] == [()] * 3
+def test_on_single_pictures_the_joints_are_those_of_mediapipe(frames: list[Frame]) -> None:
+    for frame in frames[::10]:
+        theirs, ours = MediaPipePose(), BlazePose()
+        (a,), (b,) = theirs.estimate(frame), ours.estimate(frame)
+        theirs.close()
+
+        body_px = float(np.ptp(a.xy[:, 1]))
+        assert np.median(np.linalg.norm(a.xy - b.xy, axis=1)) < 0.01 * body_px
+        assert np.abs(a.score - b.score).max() < 0.1
 
 
 @pytest.mark.weights
-def test_pictures_of_any_size_and_stride_are_taken(blazepose: Estimator, frames: list[Frame]) -> None:
-    blazepose.estimate(blank(time_s=1.0, height_px=1, width_px=1))
-    blazepose.estimate(blank(time_s=2.0, height_px=2000, width_px=3))
-    mirrored = Frame(frames[0].image[:, ::-1], 3.0, 0.0, "hall")
+def test_looking_now_and_then_gives_the_poses_of_looking_always(frames: list[Frame]) -> None:
+    always, sometimes = BlazePose(every_frame=True), BlazePose()
 
-    assert len(blazepose.estimate(mirrored)) == 1
+    similar = [
+        oks(a, b) for frame in frames for a, b in zip(always.estimate(frame), sometimes.estimate(frame), strict=True)
+    ]
+
+    assert len(similar) == len(frames)
+    assert np.mean(similar) > 0.95
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("damage", ["empty", "text", "half"])
-def test_a_bad_task_file_is_refused_with_its_path(damage: str, tmp_path: Path) -> None:
-    whole = blazepose_path().read_bytes()
+def test_weights_that_are_none_are_refused_with_their_path(tmp_path: Path) -> None:
     path = tmp_path / "own.task"
-    path.write_bytes({"empty": b"", "text": b"not weights", "half": whole[: len(whole) // 2]}[damage])
+    path.write_bytes(b"not weights")
 
-    with pytest.raises(WeightsError, match=r"own\.task: MediaPipe refuses these weights") as caught:
-        open_estimator(str(path), max_people=1)
-
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.weights
-def test_a_task_file_of_ones_own_serves(tmp_path: Path, frames: list[Frame]) -> None:
-    path = tmp_path / "own.task"
-    path.write_bytes(blazepose_path().read_bytes())
-    estimator = open_estimator(str(path), max_people=2)
-
-    found = estimator.estimate(frames[0])
-    estimator.close()
-
-    assert len(found) == 1
-
-
-def test_a_task_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    path = str(tmp_path / "own.task")
-
-    with pytest.raises(WeightsError, match=r"own\.task: no such weights file"):
-        open_estimator(path, max_people=1)
-    with pytest.raises(WeightsError, match=r"own\.task: no such weights file"):
-        check_estimator(path)
-
-
-@pytest.mark.parametrize("name", ["", "openpose", "BlazePose", "weights.tflite"])
-def test_an_unknown_estimator_is_told_the_known_ones(name: str) -> None:
-    for ask in (check_estimator, lambda name: open_estimator(name, max_people=1)):
-        with pytest.raises(ConfigError, match=r"not known\. Use blazepose, blazepose-fast, maskrcnn, or the path of a"):
-            ask(name)
+    with pytest.raises(WeightsError, match=r"own\.task: cannot be used as BlazePose weights"):
+        BlazePoseNetworks(path)

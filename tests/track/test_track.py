@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from har.likeness import oks
 from har.records import SEEN_SCORE, FloatArray, Pose, PoseFrame
-from har.track import Tracker, TrackSettings, box_of, iou, oks
+from har.track import Tracker, TrackSettings, box_of, iou
 from tests.builders import (
     HEIGHT_PX,
     START_S,
