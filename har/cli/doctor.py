@@ -58,7 +58,7 @@ def examine(*, state: Path | None = None) -> list[Finding]:
         ("system libraries", _libraries),
         ("packages", _packages),
         ("pose weights", _weights),
-        ("maskrcnn weights", _maskrcnn),
+        ("maskrcnn weights", maskrcnn_findings),
         ("onnxruntime", _onnx),
         ("model bundle", _bundle),
         ("mosquitto", _mosquitto),
@@ -153,7 +153,8 @@ def _weights() -> Iterator[Finding]:
         yield Finding("blazepose weights", "missing", str(error), "har models pull blazepose")
 
 
-def _maskrcnn() -> Iterator[Finding]:
+def maskrcnn_findings() -> Iterator[Finding]:
+    """Say whether Mask R-CNN can run, and with masks or without."""
     from har.pose import gives_masks
     from har.pose.coco_weights import maskrcnn_path
 

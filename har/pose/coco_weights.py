@@ -154,9 +154,10 @@ def _load(path: Path) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise WeightsError(f"{path}: is no file of weights alone ({why}). Give a .pth as torchvision has it.") from None
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    is_named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
+    if not is_named or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: holds other things than named tensors. Give a network's state_dict alone.")
-    return state
+    return dict(state)
 
 
 def _fit(path: Path, what: str, network: nn.Module, state: dict[str, Any]) -> dict[str, Tensor]:

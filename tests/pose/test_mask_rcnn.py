@@ -17,6 +17,7 @@ from torchvision.models.detection import keypointrcnn_resnet50_fpn, maskrcnn_res
 from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
 
 from har.cli import main as cli
+from har.cli.doctor import maskrcnn_findings
 from har.errors import BundleError, ConfigError, WeightsError
 from har.pose import check_estimator, gives_masks, open_estimator
 from har.pose.bundle import load_pose_bundle, save_pose_bundle
@@ -289,6 +290,18 @@ def test_without_weights_one_line_says_how_to_get_them() -> None:
             ask()
 
 
+def test_the_doctor_tells_of_the_weights_and_of_masks(cache: Path) -> None:
+    (lacking,) = maskrcnn_findings()
+    settings = replace(TINY, masks="none")
+    save_pose_bundle(cache, kind="maskrcnn", settings=asdict(settings), state=network(settings).state_dict(),
+                     trained={})  # fmt: skip
+    (there,) = maskrcnn_findings()
+
+    assert (lacking.state, lacking.cure) == ("lacking", "har models pull maskrcnn")
+    assert there.state == "ok"
+    assert there.found == f"{cache}, without masks"
+
+
 @pytest.mark.usefixtures("cache")
 def test_the_service_does_not_begin_without_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.sources.builders import write_video
@@ -433,6 +446,7 @@ def test_files_that_are_no_weights_are_refused_and_run_nothing(
     ({"roi_heads.keypoint_head.0.weight": torch.zeros(2)}, "is not of Keypoint R-CNN with ResNet-50"),
     ({"roi_heads.mask_head.0.weight": torch.zeros(2)}, "is not of Mask R-CNN with ResNet-50"),
     ({"model": {"a": torch.zeros(2)}}, "holds other things than named tensors"),
+    ({7: torch.zeros(2)}, "holds other things than named tensors"),
 ])  # fmt: skip
 def test_weights_of_other_networks_are_refused(tmp_path: Path, cache: Path, state: dict[str, Any], said: str) -> None:
     path = tmp_path / "w.pth"
