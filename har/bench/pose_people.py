@@ -37,6 +37,8 @@ WIDER = 0.1
 """... made larger by this share of its width and height on each side."""
 STRICT_IOU = 0.3
 NOBODYS_IOU = 0.1
+AT_HOME = 0.5
+"""Whoever is in a smaller share of a video's marked frames only passes by."""
 FLICKER_S = 0.25
 """A ghost that is gone for no longer than this is one ghost."""
 
@@ -84,7 +86,7 @@ class Tally:
         strict: of these, with one whose box overlaps theirs, too.
         elsewhere: lying frames in which a track that was on the resident is on somebody else.
         on_object: lying frames in which the resident has no pose, but a pose is on nobody.
-        both: frames in which the two people are there who are there most in the video.
+        both: frames with two people or more who do not only pass by.
         both_seen: of these, with a pose on each.
         several: frames with two people or more.
         all_seen: of these, with a pose on each.
@@ -171,7 +173,8 @@ def count_video(
     tally.videos.append(video)
     tracks = _tracks(frames)
     first_on: dict[int, str] = {}
-    pair = [person for person, _ in Counter(each.person for there in marks.values() for each in there).most_common(2)]
+    often = Counter(each.person for there in marks.values() for each in there)
+    at_home = {person for person, n_frames in often.items() if n_frames >= AT_HOME * len(marks)}
     for number, people in marks.items():
         poses = frames[number].poses
         ghosts = [pose for pose in poses if _is_on_nobody(pose, people)]
@@ -181,9 +184,9 @@ def count_video(
         tally.frames += 1
         tally.haunted += bool(ghosts)
         on = assign(people, poses)
-        at_home = [place for place, each in enumerate(people) if each.person in pair]
-        tally.both += len(at_home) == 2
-        tally.both_seen += len(at_home) == 2 and all(place in on for place in at_home)
+        staying = [place for place, each in enumerate(people) if each.person in at_home]
+        tally.both += len(staying) > 1
+        tally.both_seen += len(staying) > 1 and all(place in on for place in staying)
         tally.several += len(people) > 1
         tally.all_seen += len(people) > 1 and len(on) == len(people)
         for place, each in enumerate(people):
@@ -343,7 +346,7 @@ def figures_text(result: Mapping[str, Any]) -> str:
         "  their track is on somebody else": "track_on_somebody_else",
         "  lost, and a pose on an object": "lost_and_pose_on_an_object",
         "lying without a fall: on the right body": "resting_on_the_right_body",
-        "the two there most: each has a pose": "both_have_a_pose",
+        "two who stay: each has a pose": "both_have_a_pose",
         "two or more people: each has a pose": "everybody_has_a_pose",
         "frames with a pose on nobody": "frames_with_a_ghost",
     }
@@ -363,6 +366,7 @@ def how_measured() -> list[str]:
     """Say how the figures came about, a line each."""
     return [
         f"On a body: {INSIDE:.0%} or more of the joints seen lie in its box, widened by {WIDER:.0%} on each side.",
+        f"Who stays: marked in at least {AT_HOME:.0%} of the video's marked frames; others pass by.",
         "On an object: in nobody's box. Their track: one that was first on the fallen person in a marked frame.",
         "In brackets the exact 95 % interval; frames of one video are alike, so the truth may lie further off.",
     ]

@@ -98,15 +98,16 @@ def test_frames_with_two_people_count_only_if_each_has_a_pose() -> None:
     assert (tally.both, tally.both_seen) == (4, 1)
 
 
-def test_somebody_who_passes_by_is_not_one_of_the_two_who_are_there_most() -> None:
+def test_somebody_who_passes_by_is_none_of_those_who_must_have_a_pose() -> None:
     passing = Marked("3", "bystander", "upright", around(GHOST))
+    marks = {0: (RESIDENT, BYSTANDER), 1: (RESIDENT, BYSTANDER, passing), 2: (RESIDENT, BYSTANDER)}
 
-    tally = counted(
-        filmed([FALLEN, SEATED], [FALLEN, SEATED]), {0: (RESIDENT, BYSTANDER), 1: (RESIDENT, BYSTANDER, passing)}
-    )
+    tally = counted(filmed(*[[FALLEN, SEATED]] * 3), marks)
+    alone = counted(filmed(*[[FALLEN]] * 3), {0: (RESIDENT,), 1: (RESIDENT, passing), 2: (RESIDENT,)})
 
-    assert (tally.both, tally.both_seen) == (2, 2)
-    assert (tally.several, tally.all_seen) == (2, 1)
+    assert (tally.both, tally.both_seen) == (3, 3)
+    assert (tally.several, tally.all_seen) == (3, 2)
+    assert (alone.both, alone.several) == (0, 1)
 
 
 def test_a_track_that_goes_over_to_somebody_else_is_noticed() -> None:
