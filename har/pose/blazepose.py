@@ -40,6 +40,9 @@ TRIAL_FRAMES, TRIAL_PRESENCE, TRIAL_UNREST = 4, 0.9, 0.02
 or the landmarks kept still, by at most this share of the region's side from frame to frame. People who sat or stood
 still moved by 0.003 to 0.021; what was seen in a table foot, a letter on a wall, a curtain and the leg of a bed by 0.02
 to 0.2, and less surely (corridor clip, UP-Fall, GMDCSA24)."""
+PART = 0.8
+"""Whoever appears with a larger share of their landmarks in somebody else's box is a part of that body: a second pose
+was seen in the trousers of somebody who walked, and raised an alert. Who comes up to others is known before."""
 SURE = 0.5
 """A tracked person of whom the landmark network is less sure is looked for where the detector found them, too; and
 whoever was lost must be seen as surely to be found again (somebody who walked out was found again in their feet)."""
@@ -192,7 +195,7 @@ class BlazePose:
         """Take in whoever is surely seen in a region."""
         body = self._networks.locate(image, region)
         again = next((lost for lost in self._lost if region.is_near(lost.region, share=_FOUND_AGAIN)), None)
-        if body.presence < (SURE if again else NEW_PRESENCE) or self._is_ghost(body):
+        if body.presence < (SURE if again else NEW_PRESENCE) or self._is_nobody(body):
             return
         if again is not None:
             self._welcome_back(again, body)
@@ -202,7 +205,7 @@ class BlazePose:
 
     def _welcome_back(self, lost: _Person, body: Body) -> None:
         """Take somebody in who was lost."""
-        if not self._is_ghost(body) and self._add(_Person(body, moved=math.inf)):
+        if not self._is_nobody(body) and self._add(_Person(body, moved=math.inf)):
             self._lost = [other for other in self._lost if other is not lost]
 
     def _judge(self, *, looks: bool) -> None:
@@ -217,6 +220,12 @@ class BlazePose:
                     continue
             if not (looks and self._is_ghost(person.body)):
                 self._people.append(person)
+
+    def _is_nobody(self, body: Body) -> bool:
+        """Say whether somebody who appears is furniture, or a part of somebody who is there already."""
+        return self._is_ghost(body) or any(
+            _share_within(body, each.body) > PART for each in self._people if each.counts
+        )
 
     def _is_ghost(self, body: Body) -> bool:
         """Say whether the room looks there as if nobody were there."""
@@ -286,6 +295,12 @@ def _is_steady(trial: Sequence[tuple[float, float]], *, moving: bool) -> bool:
     """Say whether a newcomer of the last frames is a person."""
     presence, unrest = np.array(trial[-TRIAL_FRAMES:]).T
     return bool(presence.mean() >= TRIAL_PRESENCE and (moving or unrest.mean() <= TRIAL_UNREST))
+
+
+def _share_within(body: Body, other: Body) -> float:
+    """Give the share of a body's landmarks that lie in another's box."""
+    low, high = _box(other)
+    return float(((body.xy >= low) & (body.xy <= high)).all(axis=1).mean())
 
 
 def _box(body: Body) -> tuple[FloatArray, FloatArray]:

@@ -236,6 +236,28 @@ def test_a_clock_that_is_set_back_does_not_keep_the_detector_from_looking(
     assert show(estimator, begin_s=10.0, seconds=0.5)[-1] == 1
 
 
+def test_a_part_of_somebody_is_not_a_second_person_but_a_child_who_came_along_stays(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    grown_up, legs = Region(30, 20, 40), Region(30, 30, 12)
+    corners = np.array([[0.2, 0.1], [0.8, 0.9]], np.float32)
+
+    def locate(image: Any, region: Region) -> Body:
+        return Body(np.resize(region.inside(corners), (33, 2)), np.ones(33, np.float32), 1.0, region)
+
+    networks.locate = locate  # type: ignore[method-assign]
+    networks.there = [grown_up]
+    show(estimator, begin_s=0.0, seconds=1.0)
+    networks.there = [grown_up, legs]
+    assert show(estimator, begin_s=1.0, seconds=2.0)[-1] == 1
+
+    networks.there = [grown_up, Region(58, 30, 12)]
+    assert show(estimator, begin_s=3.0, seconds=1.5)[-1] == 2
+    networks.locate = lambda image, region: locate(image, region if region.size > 12 else legs)  # type: ignore[method-assign]
+    assert show(estimator, begin_s=4.5, seconds=1.0)[-1] == 2
+
+
 @pytest.mark.weights
 def test_on_single_pictures_the_joints_are_those_of_mediapipe(frames: list[Frame]) -> None:
     for frame in frames[::10]:
