@@ -243,7 +243,9 @@ def estimator_digest(name: str) -> str:
     if not is_own and not name.endswith(".task"):
         folder, short_px = bundle_of(name)
         weights = folder / "manifest.json"  # holds the digests of all else
-        library, files = "torchvision", ["mask_rcnn.py", "networks/mask_rcnn.py"]
+        library = "torchvision"
+        files = ["mask_rcnn.py", "trained.py", "views.py"]
+        files += [f"networks/{kind}.py" for kind in ("mask_rcnn", "hourglass", "deeppose", "centernet")]
         parts.append(str(short_px))
     parts.append(hashlib.sha256(weights.read_bytes()).hexdigest())
     if name == BLAZEPOSE_FAST:

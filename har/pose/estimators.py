@@ -132,7 +132,7 @@ def bundle_of(name: str) -> tuple[Path, int | None]:
             )
         return maskrcnn_path(), int(size) if colon else None
     folder = Path(name).expanduser()
-    if not folder.is_dir():
+    if not name or not folder.is_dir():
         raise ConfigError(
             f"pose estimator {name!r} is not known. Use blazepose, blazepose-fast, maskrcnn, or the path of a .task "
             "file or of a trained estimator's folder."

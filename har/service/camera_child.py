@@ -1,7 +1,7 @@
 """A camera's own process: source and pose estimator. Started by `har.service.camera`, never by hand.
 
 It may hang or crash; so it holds nothing that anybody else needs, and it ends when its parent does. Torch is not
-loaded here, except for Mask R-CNN: it costs 300 MB for each camera.
+loaded here unless a trained estimator needs it: it costs 300 MB for each camera.
 """
 
 from __future__ import annotations

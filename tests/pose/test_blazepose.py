@@ -140,5 +140,5 @@ def test_a_task_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "openpose", "BlazePose", "weights.tflite"])
 def test_an_unknown_estimator_is_told_the_known_ones(name: str) -> None:
     for ask in (check_estimator, lambda name: open_estimator(name, max_people=1)):
-        with pytest.raises(ConfigError, match=r"not known\. Use blazepose, blazepose-fast or the path of a"):
+        with pytest.raises(ConfigError, match=r"not known\. Use blazepose, blazepose-fast, maskrcnn, or the path of a"):
             ask(name)

@@ -11,13 +11,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from graphs.layouts import COCO17
-from har.pose.bundle import PoseBundle
 from har.pose.coco import Person, Picture, load_image
 from har.pose.coco_protocol import coco_figures, have_masks
 from har.pose.mask_rcnn import to_poses
 from har.pose.masks import paste, read_mask, write_mask
 from har.pose.metrics import Guess
-from har.pose.networks.mask_rcnn import LIGHT, MaskRCNN, MaskRCNNSettings
+from har.pose.networks.mask_rcnn import MaskRCNN
 from har.pose.views import View
 from har.training.pose.augment import Chances, change_colours, draw_whole
 from har.training.pose.detection import LEAST_LEFT
@@ -73,19 +72,6 @@ class MaskRCNNLesson:
         if not any(picture.people for picture in pictures):
             return {}
         return judge_pictures(network, pictures, device=device)
-
-
-def make_mask_rcnn(bundle: PoseBundle | None) -> MaskRCNN:
-    """Give a network with first weights by chance, or with those of a bundle.
-
-    Raises:
-        BundleError: its settings and weights do not fit each other.
-    """
-    if bundle is None:
-        return MaskRCNN(LIGHT)
-    network = MaskRCNN(bundle.settings_as(MaskRCNNSettings))
-    bundle.fill(network)
-    return network
 
 
 def judge_pictures(network: MaskRCNN, pictures: Sequence[Picture], *, device: torch.device) -> dict[str, float]:

@@ -8,7 +8,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import psutil
 import torch
@@ -30,7 +32,7 @@ from har.pose.coco import Picture
 from har.pose.networks.centernet import CenterNet, CenterNetSettings
 from har.pose.networks.deeppose import DeepPose, DeepPoseSettings
 from har.pose.networks.hourglass import Hourglass, HourglassSettings
-from har.pose.networks.mask_rcnn import MaskRCNN, MaskRCNNSettings
+from har.pose.networks.mask_rcnn import LIGHT, MaskRCNN, MaskRCNNSettings
 from har.pose.trained import make_network
 from har.training.checkpoint import forget_checkpoints, require_space
 from har.training.devices import CPU, Device
@@ -39,34 +41,28 @@ from har.training.pose.crops import CropLesson, people_in
 from har.training.pose.detection import DetectorLesson
 from har.training.pose.export import difference, to_onnx
 from har.training.pose.export_instances import instances_difference, instances_to_onnx
-from har.training.pose.instances import MaskRCNNLesson, make_mask_rcnn
-from har.training.pose.lesson import Lesson
+from har.training.pose.instances import MaskRCNNLesson
 from har.training.pose.loop import Fit, Given, Plan, Progress, fit
 from har.training.pose.pictures import digest_of, hold_out
 
 log = logging.getLogger(__name__)
 
+AnyLesson: TypeAlias = CropLesson | DetectorLesson | MaskRCNNLesson
+_NEW: dict[str, Callable[[], Hourglass | DeepPose | CenterNet | MaskRCNN]] = {
+    MASKRCNN: partial(MaskRCNN, LIGHT),
+    HOURGLASS: Hourglass,
+    DEEPPOSE: DeepPose,
+    CENTERNET: CenterNet,
+}
 PLANS = {
+    MASKRCNN: Plan(epochs=12, batch_size=4, learning_rate=2e-3, weight_decay=0.02, warm_up=0.5),
     HOURGLASS: Plan(epochs=20, batch_size=16, learning_rate=2e-3),
     DEEPPOSE: Plan(epochs=40, batch_size=32, learning_rate=2e-3),
     CENTERNET: Plan(epochs=25, batch_size=16, learning_rate=2e-3),
-    MASKRCNN: Plan(epochs=30, batch_size=4, learning_rate=2e-3),
 }
 """How each kind is trained."""
 RESERVE_SHARE, RESERVE_MIN_S = 0.02, 20.0
 """Kept of a time limit for the export and for writing."""
-
-
-def _exported(network: nn.Module) -> tuple[bytes | None, float | None]:
-    """Give a network as ONNX and how far its answers are from torch's; None for what cannot be had here."""
-    if isinstance(network, MaskRCNN):
-        blob = instances_to_onnx(network)
-        return blob, None if blob is None else instances_difference(blob, network)
-    width, height = shown_size(network)
-    blob = to_onnx(network, width=width, height=height)
-    return blob, None if blob is None else difference(blob, network, width=width, height=height)
-
-
 MOST_DIFFERENCE = 1e-3
 """Of an exported network's answer from torch's."""
 _COPIES_KEPT = 12  # times the size of the weights: state, its successor while it is written, and the bundle
@@ -174,26 +170,32 @@ def make_lesson(
     *,
     taught: Sequence[Picture] = (),
     start_from: Path | None = None,
-) -> Lesson:
+) -> AnyLesson:
     """Give what a kind of estimator learns from, with a network of its own, or one that begins where another ended.
 
     Raises:
         ConfigError: that one is of another kind.
         BundleError: it does not verify.
     """
-    bundle = None if start_from is None else load_pose_bundle(start_from)
-    if bundle is not None and bundle.kind != kind:
-        raise ConfigError(f"{start_from}: is a {bundle.kind}. Give --from a {kind}.")
-    if kind == MASKRCNN:
-        return MaskRCNNLesson(make_mask_rcnn(bundle), [*learn, *taught], check)
-    network: Hourglass | DeepPose | CenterNet
-    if bundle is None:
-        network = {HOURGLASS: Hourglass, DEEPPOSE: DeepPose, CENTERNET: CenterNet}[kind]()
-    else:
-        network = make_network(bundle)
+    network = _make_network(kind, start_from)
     if isinstance(network, CenterNet):
         return DetectorLesson(network, [*learn, *taught], check)
+    if isinstance(network, MaskRCNN):
+        return MaskRCNNLesson(network, [*learn, *taught], check)
     return CropLesson(network, [*people_in(learn), *people_in(taught, are_taught=True)], people_in(check))
+
+
+def _make_network(kind: str, start_from: Path | None) -> Hourglass | DeepPose | CenterNet | MaskRCNN:
+    if start_from is None:
+        return _NEW[kind]()
+    bundle = load_pose_bundle(start_from)
+    if bundle.kind != kind:
+        raise ConfigError(f"{start_from}: is a {bundle.kind}. Give --from a {kind}.")
+    if kind != MASKRCNN:
+        return make_network(bundle)
+    network = MaskRCNN(bundle.settings_as(MaskRCNNSettings))
+    bundle.fill(network)
+    return network
 
 
 def check_kind(kind: str, detector: Path | None) -> None:
@@ -217,7 +219,7 @@ def check_kind(kind: str, detector: Path | None) -> None:
 
 
 def run_lesson(
-    lesson: Lesson,
+    lesson: AnyLesson,
     plan: Plan,
     *,
     out: Path,
@@ -234,7 +236,7 @@ def run_lesson(
     """
     n_bytes = sum(4 * each.numel() for each in lesson.network.parameters())
     require_space(out.parent, _COPIES_KEPT * n_bytes)
-    said = [facts["kind"], facts["data"], seed, asdict(plan), settings_of(lesson.network)]
+    said = [facts["kind"], facts["data"], seed, asdict(plan), _settings(lesson.network)]
     checkpoint = state_folder(out) / "network.safetensors"
     if checkpoint.exists() and not machinery.resume:
         machinery.say("the state of an unfinished run is there; it will be overwritten, since --resume was not given")
@@ -261,7 +263,7 @@ def write_pose_bundle(
         TrainingError: the exported network does not compute what torch does.
     """
     network.cpu().load_state_dict(found.state)
-    blob, differs = _exported(network)
+    blob, differs = _export(network)
     if differs is not None and not differs < MOST_DIFFERENCE:
         raise TrainingError(f"the exported network differs from torch's by {differs:.1e}. Report this as a bug.")
     chosen = found.history[found.epoch - 1]
@@ -278,7 +280,7 @@ def write_pose_bundle(
     bundle = save_pose_bundle(
         out,
         kind=kind,
-        settings=settings_of(network),
+        settings=_settings(network),
         state=found.state,
         trained=trained,
         onnx=blob,
@@ -288,21 +290,27 @@ def write_pose_bundle(
     return bundle
 
 
+def _export(network: nn.Module) -> tuple[bytes | None, float | None]:
+    """Give a network as ONNX, and how far its answers are from torch's; None where the packages are not there."""
+    if isinstance(network, MaskRCNN):
+        blob = instances_to_onnx(network)
+        return blob, None if blob is None else instances_difference(blob, network)
+    settings = network.settings
+    if isinstance(settings, CenterNetSettings):
+        width, height = settings.width_px, settings.height_px
+    else:
+        assert isinstance(settings, HourglassSettings | DeepPoseSettings)
+        width = height = settings.size_px
+    blob = to_onnx(network, width=width, height=height)
+    return blob, None if blob is None else difference(blob, network, width=width, height=height)
+
+
 def state_folder(out: Path) -> Path:
     """Give the folder of the state of a run, until its bundle is written."""
     return out.parent / f".{out.name}.training"
 
 
-def shown_size(network: nn.Module) -> tuple[int, int]:
-    """Give width and height of what a network is shown."""
-    settings = network.settings
-    if isinstance(settings, CenterNetSettings):
-        return settings.width_px, settings.height_px
-    assert isinstance(settings, HourglassSettings | DeepPoseSettings)
-    return settings.size_px, settings.size_px
-
-
-def settings_of(network: nn.Module) -> dict[str, object]:
+def _settings(network: nn.Module) -> dict[str, object]:
     """Give what a network is built from, as JSON can hold it."""
     settings = network.settings
     assert isinstance(settings, HourglassSettings | DeepPoseSettings | CenterNetSettings | MaskRCNNSettings)
