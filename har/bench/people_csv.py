@@ -18,7 +18,7 @@ from har.track import Box
 COLUMNS = ("video", "frame", "person", "who", "state", "x", "y", "w", "h")
 RESIDENT, BYSTANDER = "resident", "bystander"
 LYING, EMPTY = "lying", "empty"
-STATES = ("upright", "falling", LYING, "sitting", EMPTY)
+STATES = ("upright", "bending", "sitting", "falling", LYING, EMPTY)
 _HEADER = ",".join(COLUMNS)
 
 
@@ -29,7 +29,7 @@ class Marked:
     Attributes:
         person: their number in the video.
         who: "resident" (whom the video is about) or "bystander".
-        state: "upright", "falling", "lying" or "sitting".
+        state: one of STATES, but never "empty".
         box: round the body, pixels of the video.
     """
 

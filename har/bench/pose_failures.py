@@ -106,13 +106,12 @@ def worst_in_videos(wrong: Sequence[Wrong], data: Path, *, most: int) -> list[Fa
 
 
 def _spread(wrong: Sequence[Wrong], *, most: int) -> list[Wrong]:
-    """Choose from many videos, of each the first moments of which there are not too many."""
-    counts: dict[str, int] = {}
+    """Choose moments of many videos before several of one, and those far apart in time."""
     rounds: list[tuple[int, Wrong]] = []
-    for each in wrong:
-        counts[each.video] = counts.get(each.video, 0) + 1
-        rounds.append((counts[each.video], each))
-    return [each for turn, each in sorted(rounds, key=lambda pair: pair[0]) if turn <= _A_VIDEO][:most]
+    for video in dict.fromkeys(each.video for each in wrong):
+        mine = [each for each in wrong if each.video == video]
+        rounds += enumerate(mine[:: -(-len(mine) // _A_VIDEO)])
+    return [each for _, each in sorted(rounds, key=lambda pair: pair[0])][:most]
 
 
 def _frames(video: Path, numbers: set[int]) -> dict[int, ImageArray]:

@@ -8,7 +8,9 @@ body is often half hidden, and a pose that shows the half to be seen is right. I
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,8 +20,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from har.bench.contenders import Contender
 from har.bench.people_csv import LYING, RESIDENT, Marked, find_videos
-from har.bench.pose_quality import Contender, share_text
+from har.bench.pose_quality import share_text
 from har.bench.recordings import PoseSettings, video_frames
 from har.errors import AnnotationError
 from har.pose.metrics import seen
@@ -74,31 +77,41 @@ class Tally:
 
     Attributes:
         frames: frames marked.
+        resting: frames in which the resident lies without having fallen.
+        resting_right: of these, with a pose on the resident.
         lying: frames in which the resident lies after a fall.
         right: of these, with a pose on the resident.
         strict: of these, with one whose box overlaps theirs, too.
         elsewhere: lying frames in which a track that was on the resident is on somebody else.
         on_object: lying frames in which the resident has no pose, but a pose is on nobody.
+        both: frames in which the two people are there who are there most in the video.
+        both_seen: of these, with a pose on each.
         several: frames with two people or more.
         all_seen: of these, with a pose on each.
         haunted: frames with a pose on nobody.
         ghost_s: the longest time that a pose stood in an empty room.
-        tracked_ghost_s: the same, of tracks that count as a person.
+        left_ghost_s: the same, after somebody left.
+        tracked_ghost_s: the longest, before and after, of tracks that count as a person.
         empty: frames marked as empty.
         videos: their names.
         wrong: frames in which somebody lies without a pose, a track is on somebody else, or a pose on nobody.
     """
 
     frames: int = 0
+    resting: int = 0
+    resting_right: int = 0
     lying: int = 0
     right: int = 0
     strict: int = 0
     elsewhere: int = 0
     on_object: int = 0
+    both: int = 0
+    both_seen: int = 0
     several: int = 0
     all_seen: int = 0
     haunted: int = 0
     ghost_s: float = 0.0
+    left_ghost_s: float = 0.0
     tracked_ghost_s: float = 0.0
     empty: int = 0
     videos: list[str] = field(default_factory=list)
@@ -113,8 +126,8 @@ def judge_videos(
     Args:
         people: who is where, as of `har.bench.people_csv.read_people`.
         contenders: who is judged.
-        data: the folder that the names of videos start from; its `fall_times.csv`, where there is one, says from when
-            on somebody lies after a fall.
+        data: the folder that the names of videos start from; its `fall_times.csv`, where there is one, says who lies
+            after a fall, and from when on; without it, everybody who lies has fallen.
         tell: called with videos done and all.
 
     Raises:
@@ -123,7 +136,7 @@ def judge_videos(
     """
     files = find_videos(list(people), data)
     times = data / "fall_times.csv"
-    ground_s = {row.source: row.ground_s for row in read_truth(times) if row.is_fall} if times.is_file() else {}
+    ground_s = {row.source: row.ground_s for row in read_truth(times) if row.is_fall} if times.is_file() else None
     rows, wrong, done = [], dict[str, list[Wrong]](), 0
     for contender in contenders:
         tallies: dict[str, Tally] = {}
@@ -133,7 +146,9 @@ def judge_videos(
             if max(marks) >= len(frames):
                 raise AnnotationError(f"{file}: frame {max(marks)} is marked, but it has only {len(frames)} frames.")
             tally = tallies.setdefault(_group(video), Tally())
-            count_video(tally, video, frames, marks, ground_s=ground_s.get(video, 0.0))
+            count_video(
+                tally, video, frames, marks, ground_s=0.0 if ground_s is None else ground_s.get(video, math.inf)
+            )
             done += 1
         rows.append({"estimator": contender.name, "groups": {name: _row(each) for name, each in tallies.items()}})
         wrong[contender.name] = [each for tally in tallies.values() for each in tally.wrong]
@@ -156,6 +171,7 @@ def count_video(
     tally.videos.append(video)
     tracks = _tracks(frames)
     first_on: dict[int, str] = {}
+    pair = [person for person, _ in Counter(each.person for there in marks.values() for each in there).most_common(2)]
     for number, people in marks.items():
         poses = frames[number].poses
         ghosts = [pose for pose in poses if _is_on_nobody(pose, people)]
@@ -165,10 +181,17 @@ def count_video(
         tally.frames += 1
         tally.haunted += bool(ghosts)
         on = assign(people, poses)
+        at_home = [place for place, each in enumerate(people) if each.person in pair]
+        tally.both += len(at_home) == 2
+        tally.both_seen += len(at_home) == 2 and all(place in on for place in at_home)
         tally.several += len(people) > 1
         tally.all_seen += len(people) > 1 and len(on) == len(people)
         for place, each in enumerate(people):
-            if each.who != RESIDENT or each.state != LYING or frames[number].source_time_s < ground_s:
+            if each.who != RESIDENT or each.state != LYING:
+                continue
+            if frames[number].source_time_s < ground_s:
+                tally.resting += 1
+                tally.resting_right += place in on
                 continue
             tally.lying += 1
             tally.right += place in on
@@ -239,12 +262,15 @@ def _count_ghosts(
 ) -> None:
     """Find the longest time of poses in an empty room: between frames marked as empty with no other between them."""
     tally.empty += sum(not people for people in marks.values())
+    a_frame_s = (frames[-1].source_time_s - frames[0].source_time_s) / max(len(frames) - 1, 1)
     for first, last in _empty_stretches(marks):
         stretch = range(first, last + 1)
         posed = [frames[number].source_time_s for number in stretch if frames[number].poses]
         tracked = [frames[number].source_time_s for number in stretch if tracks.get(number)]
-        a_frame_s = (frames[-1].source_time_s - frames[0].source_time_s) / max(len(frames) - 1, 1)
-        tally.ghost_s = max(tally.ghost_s, _longest_s(posed, a_frame_s=a_frame_s))
+        ghost_s = _longest_s(posed, a_frame_s=a_frame_s)
+        tally.ghost_s = max(tally.ghost_s, ghost_s)
+        if first > min(marks):  # somebody was there before
+            tally.left_ghost_s = max(tally.left_ghost_s, ghost_s)
         tally.tracked_ghost_s = max(tally.tracked_ghost_s, _longest_s(tracked, a_frame_s=a_frame_s))
 
 
@@ -275,8 +301,10 @@ def _row(tally: Tally) -> dict[str, Any]:
     counts = {
         "on_the_right_body": (tally.right, tally.lying),
         "on_the_right_body_iou": (tally.strict, tally.lying),
+        "resting_on_the_right_body": (tally.resting_right, tally.resting),
         "track_on_somebody_else": (tally.elsewhere, tally.lying),
         "lost_and_pose_on_an_object": (tally.on_object, tally.lying),
+        "both_have_a_pose": (tally.both_seen, tally.both),
         "everybody_has_a_pose": (tally.all_seen, tally.several),
         "frames_with_a_ghost": (tally.haunted, tally.frames),
     }
@@ -286,12 +314,20 @@ def _row(tally: Tally) -> dict[str, Any]:
         "empty_frames": tally.empty,
         **{name: _share(found, n) for name, (found, n) in counts.items()},
         "longest_ghost_s": round(tally.ghost_s, 2) if tally.empty else None,
+        "longest_ghost_after_somebody_left_s": round(tally.left_ghost_s, 2) if tally.empty else None,
         "longest_tracked_ghost_s": round(tally.tracked_ghost_s, 2) if tally.empty else None,
     }
 
 
 def _share(found: int, n: int) -> dict[str, Any]:
     return {"found": found, "n": n, "share": found / n if n else None, "interval": list(share_interval(found, n))}
+
+
+_GHOSTS = {
+    "longest ghost after somebody left": "longest_ghost_after_somebody_left_s",
+    "longest ghost in an empty room": "longest_ghost_s",
+    "  ... as a track that counts": "longest_tracked_ghost_s",
+}
 
 
 def as_text(result: Mapping[str, Any]) -> str:
@@ -302,10 +338,12 @@ def as_text(result: Mapping[str, Any]) -> str:
 def figures_text(result: Mapping[str, Any]) -> str:
     """Write the figures for people."""
     shown = {
-        "lying: a pose on the right body": "on_the_right_body",
+        "lying after a fall: on the right body": "on_the_right_body",
         f"  ... and boxes overlap (IoU >= {STRICT_IOU:g})": "on_the_right_body_iou",
         "  their track is on somebody else": "track_on_somebody_else",
         "  lost, and a pose on an object": "lost_and_pose_on_an_object",
+        "lying without a fall: on the right body": "resting_on_the_right_body",
+        "the two there most: each has a pose": "both_have_a_pose",
         "two or more people: each has a pose": "everybody_has_a_pose",
         "frames with a pose on nobody": "frames_with_a_ghost",
     }
@@ -315,13 +353,9 @@ def figures_text(result: Mapping[str, Any]) -> str:
             lines += ["", f"{row['estimator']}, {name}: {group['frames']} frames of {group['videos']} videos"]
             for told, key in shown.items():
                 if group[key]["n"]:
-                    lines.append(f"  {told:40}{share_text(group[key])}")
-            if group["longest_ghost_s"] is not None:
-                lines.append(
-                    f"  {'longest ghost in an empty room':40}{group['longest_ghost_s']:.2f} s "
-                    f"(as a track that counts: {group['longest_tracked_ghost_s']:.2f} s; {group['empty_frames']} empty "
-                    "frames)"
-                )
+                    lines.append(f"  {told:42}{share_text(group[key])}")
+            if group["empty_frames"]:
+                lines += [f"  {told:42}{group[key]:.2f} s" for told, key in _GHOSTS.items()]
     return "\n".join(lines)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphs.layouts import COCO17
+from har.bench.contenders import Contender
 from har.bench.machine import describe_machine, measure_yardstick
 from har.errors import AnnotationError
-from har.pose import MASKRCNN, Estimator, gives_masks, open_estimator, plain_people
+from har.pose import Estimator, gives_masks
 from har.pose.coco import Person, Picture, load_image
 from har.pose.coco_protocol import check_coco_installed, coco_figures, have_masks
 from har.pose.metrics import Guess, box_errors, guess, joint_oks, pair, share_within, torso_errors
@@ -33,33 +33,6 @@ Tell: TypeAlias = Callable[[int, int], None]
 """Called with the number of pictures done and of all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """An estimator to be judged.
-
-    Attributes:
-        name: as the user wrote it.
-        max_people: most people that it is asked for in a picture.
-    """
-
-    name: str
-    max_people: int
-
-    @property
-    def most_people(self) -> int:
-        """What it really looks for: `num_poses=N` says so itself."""
-        return plain_people(self.name) or self.max_people
-
-    @property
-    def remembers(self) -> bool:
-        """Its answer depends on what it saw before: BlazePose's do, those of trained networks do not."""
-        return self.name.partition(":")[0] != MASKRCNN and not Path(self.name).expanduser().is_dir()
-
-    def open(self, *, masks: bool) -> Estimator:
-        """Open it anew: it has seen nothing yet. With masks it draws outlines, if it can."""
-        return open_estimator(self.name, max_people=self.max_people, masks=masks)
-
-
 @dataclass(slots=True, eq=False)
 class Answers:
     """What one contender said.
@@ -69,12 +42,15 @@ class Answers:
         guesses: by the id of the picture.
         frame_s: processor time of each frame that it was shown, all threads together.
         draws_masks: it was asked for outlines and can give them.
+        unsure: by the id of the picture, what it sees if those of whom it is unsure are asked for too, which COCO's
+            protocol does; only of estimators that can tell them.
     """
 
     contender: Contender
     guesses: dict[int, list[Guess]] = field(default_factory=dict)
     frame_s: list[float] = field(default_factory=list)
     draws_masks: bool = False
+    unsure: dict[int, list[Guess]] = field(default_factory=dict)
 
 
 def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, shows: int, tell: Tell) -> list[Answers]:
@@ -91,11 +67,14 @@ def answer(pictures: Sequence[Picture], contenders: Sequence[Contender], *, show
     masks = have_masks(pictures)
     answers = [Answers(contender, draws_masks=masks and gives_masks(contender.name)) for contender in contenders]
     lasting = {each.name: each.open(masks=masks) for each in contenders if not each.remembers}
+    askers = {each.name: each.open_for_unsure() for each in contenders}
     try:
         for number, picture in enumerate(pictures):
             tell(number, len(pictures))
             image = load_image(picture)
             for each in answers:
+                if ask := askers[each.contender.name]:
+                    each.unsure[picture.id] = ask(picture)
                 if each.contender.remembers:
                     estimator = each.contender.open(masks=masks)
                     try:
@@ -199,12 +178,13 @@ def _row(pictures: Sequence[Picture], answers: Answers) -> dict[str, Any]:
     tall = [each for each in everybody if each.person.box[3] > TALL_PX]
     n_found = sum(each.oks >= FOUND_OKS for each in tall)
     all_guesses = [guess for guesses in answers.guesses.values() for guess in guesses]
+    ranked = answers.guesses | answers.unsure
     return {
         "estimator": answers.contender.name,
         "max_people": answers.contender.most_people,
-        "keypoints": coco_figures(pictures, answers.guesses, "keypoints"),
-        "box": coco_figures(pictures, answers.guesses, "bbox"),
-        "mask": coco_figures(pictures, answers.guesses, "segm") if answers.draws_masks else None,
+        "keypoints": coco_figures(pictures, ranked, "keypoints"),
+        "box": coco_figures(pictures, ranked, "bbox"),
+        "mask": coco_figures(pictures, ranked, "segm") if answers.draws_masks else None,
         "tall_found": {
             "n": len(tall),
             "found": n_found,
@@ -287,6 +267,7 @@ def how_measured(result: Mapping[str, Any]) -> list[str]:
         "Joints of people without a pose are missed, in PDJ, PCK and OKS.",
         f"Estimators that remember are opened anew for each picture and shown it {result['shows']} times.",
         "Boxes of poses alone lie round the joints seen, which is smaller than a body.",
+        "AP and AR of Mask R-CNN count the people of whom it is unsure, too; all else is as the service sees it.",
         "ms a frame: processor time of all threads, median.",
     ]
 

@@ -19,7 +19,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="ESTIMATOR...",
-            help="blazepose, blazepose-fast, a .task file; num_poses=N is MediaPipe's own search for N people.",
+            help="What --pose takes; and num_poses=N, MediaPipe's own search for N people, to compare with.",
         ),
     ],
     data: Annotated[

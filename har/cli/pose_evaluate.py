@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from har.bench import pose_people, pose_quality
+from har.bench.contenders import Contender
 from har.bench.people_csv import read_people
-from har.bench.pose_quality import Contender
 from har.cli.output import count_up, say, show_result
 from har.config import PoseSettings
 from har.errors import ConfigError

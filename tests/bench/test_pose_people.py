@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,7 @@ def test_lying_frames_count_from_the_moment_that_the_body_is_down() -> None:
     tally = counted(frames, dict.fromkeys(range(5), (RESIDENT,)), ground_s=0.1)
 
     assert (tally.lying, tally.right, tally.on_object) == (4, 2, 1)
+    assert (tally.resting, tally.resting_right) == (1, 1)
     assert (tally.frames, tally.haunted) == (5, 1)
 
 
@@ -93,6 +95,18 @@ def test_frames_with_two_people_count_only_if_each_has_a_pose() -> None:
     tally = counted(frames, dict.fromkeys(range(4), (RESIDENT, BYSTANDER)))
 
     assert (tally.several, tally.all_seen) == (4, 1)
+    assert (tally.both, tally.both_seen) == (4, 1)
+
+
+def test_somebody_who_passes_by_is_not_one_of_the_two_who_are_there_most() -> None:
+    passing = Marked("3", "bystander", "upright", around(GHOST))
+
+    tally = counted(
+        filmed([FALLEN, SEATED], [FALLEN, SEATED]), {0: (RESIDENT, BYSTANDER), 1: (RESIDENT, BYSTANDER, passing)}
+    )
+
+    assert (tally.both, tally.both_seen) == (2, 2)
+    assert (tally.several, tally.all_seen) == (2, 1)
 
 
 def test_a_track_that_goes_over_to_somebody_else_is_noticed() -> None:
@@ -126,6 +140,9 @@ def test_what_stands_between_two_marks_of_which_one_shows_somebody_is_no_ghost()
     frames = filmed(*[[GHOST]] * 30)
 
     assert counted(frames, {0: (), 10: (RESIDENT,), 20: (), 29: (RESIDENT,)}).ghost_s == pytest.approx(0.1)
+    assert counted(frames, {0: (), 9: (), 10: (RESIDENT,)}).ghost_s == pytest.approx(1.0)
+    assert counted(frames, {0: (), 9: (), 10: (RESIDENT,)}).left_ghost_s == 0
+    assert counted(frames, {0: (RESIDENT,), 10: (), 19: ()}).left_ghost_s == pytest.approx(1.0)
     assert counted(frames, {0: (RESIDENT,), 29: (RESIDENT,)}).ghost_s == 0
 
 
@@ -212,7 +229,7 @@ def test_a_video_is_watched_from_its_first_frame_to_its_last(
         assert (group["on_the_right_body"]["found"], group["on_the_right_body"]["n"]) == (2, 2)
         assert group["longest_ghost_s"] < 1
     assert "The worst failures of num_poses=3" in (tmp_path / "out" / "index.html").read_text()
-    assert "lying: a pose on the right body         2 of 2: 1.000 (0.16 to 1.00)" in capsys.readouterr().out
+    assert "lying after a fall: on the right body     2 of 2: 1.000 (0.16 to 1.00)" in capsys.readouterr().out
 
 
 def test_wrong_moments_are_drawn_of_many_videos_before_many_of_one(hall: Path) -> None:
@@ -223,13 +240,31 @@ def test_wrong_moments_are_drawn_of_many_videos_before_many_of_one(hall: Path) -
 
     assert [each.told for each in failures] == [
         "hall.mp4, frame 0: who lies there has no pose",
-        "hall.mp4, frame 1: who lies there has no pose",
+        "hall.mp4, frame 5: who lies there has no pose",
         "hall.mp4, frame 30: a pose on nobody",
     ]
     assert [len(each.boxes) for each in failures] == [2, 2, 0]
     for each in failures:
         drawn = np.asarray(draw_failure(each))
         assert (drawn == (217, 92, 20)).all(axis=2).sum() > 500
+
+
+@pytest.mark.weights
+def test_whoever_lies_down_in_a_video_without_a_fall_is_counted_apart(
+    hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("har.bench.recordings.cache_folder", lambda: tmp_path)
+    shutil.copytree(hall, tmp_path / "hall")
+    hall = tmp_path / "hall"
+    (hall / "fall_times.csv").write_text("source,start_s,ground_s,end_s,kind\nhall.mp4,,,2.6,daily\n")
+    asked = ["--people", str(hall / "people.csv"), "--data", str(hall), "--json", str(tmp_path / "result.json")]
+
+    code = cli.main(["pose", "evaluate", "blazepose", *asked])
+
+    (row,) = json.loads((tmp_path / "result.json").read_text())["rows"]
+    assert code == 0
+    assert row["groups"]["videos"]["on_the_right_body"]["n"] == 0
+    assert row["groups"]["videos"]["resting_on_the_right_body"]["found"] == 2
 
 
 @pytest.mark.weights

@@ -5,24 +5,28 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from graphs.layouts import COCO17
 from har.bench import pose_quality
+from har.bench.contenders import Contender
 from har.bench.pose_failures import draw_failure, worst_in_pictures
 from har.bench.pose_page import write_page
-from har.bench.pose_quality import Answers, Contender, answer, as_text, find_everybody, judge, nobodys
+from har.bench.pose_quality import Answers, answer, as_text, find_everybody, judge, nobodys
 from har.cli import main as cli
 from har.clips import find_clip
 from har.errors import AnnotationError
+from har.pose.bundle import save_pose_bundle
 from har.pose.coco import Person, Picture, write_pictures
 from har.pose.metrics import Guess, guess
+from har.pose.networks.mask_rcnn import LIGHT, MaskRCNN
 from har.records import ImageArray, Pose
 from har.sources import open_source
 from tests.builders import standing_body
@@ -147,6 +151,39 @@ def test_the_page_needs_nothing_beside_it_and_names_are_escaped(tmp_path: Path) 
     assert (reader.pictures, reader.foreign) == (2, [])
     assert "<b>.task" not in page.read_text()
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == result
+
+
+def test_whoever_an_estimator_is_unsure_of_counts_in_ap_alone(tmp_path: Path) -> None:
+    picture = room(tmp_path, person(standing_body(x_px=150)), person(standing_body(x_px=450)))
+    sure, unsure = guessed(seen_at(150)), guessed(seen_at(450, score=0.3))
+
+    result = judge([picture], [Answers(ME, {1: [sure]}, unsure={1: [sure, unsure]})], shows=1)
+
+    (row,) = result["rows"]
+    assert row["keypoints"]["AP"] == pytest.approx(1)
+    assert (row["tall_found"]["found"], row["guesses"]) == (1, 1)
+
+
+def test_a_trained_network_is_judged_by_its_masks_too(tmp_path: Path) -> None:
+    tiny = replace(LIGHT, short_px=96, long_px=128, fpn_channels=16, anchors_px=((16,), (32,), (64,), (96,)),
+                   box_channels=32, joint_layers=(16,), mask_layers=(16,), proposals=20, boxes_trained=16)  # fmt: skip
+    torch.manual_seed(0)
+    net = MaskRCNN(tiny)
+    torch.nn.init.constant_(net.roi_heads.box_predictor.cls_score.bias[1:], 5.0)  # it sees people everywhere
+    save_pose_bundle(tmp_path / "net", kind="maskrcnn", settings=asdict(tiny), state=net.state_dict(), trained={})
+    somebody = standing_body(x_px=60, px_per_m=40, floor_y_px=90)
+    outline = [[40.0, 20.0, 80.0, 20.0, 80.0, 90.0]]
+    picture = replace(room(tmp_path, replace(person(somebody), mask=outline)), width_px=640, height_px=480)
+    contender = Contender(str(tmp_path / "net"), 3)
+
+    answers = answer([picture], [contender], shows=4, tell=lambda done, of: None)
+    (row,) = judge([picture], answers, shows=4)["rows"]
+
+    assert not contender.remembers
+    assert len(answers[0].frame_s) == 1
+    assert len(answers[0].guesses[1]) <= 3 <= len(answers[0].unsure[1])
+    assert all(each.mask is not None for each in answers[0].unsure[1])
+    assert row["mask"]["AP"] is not None
 
 
 # -- the estimator on pictures of every kind --------------------------------------------------------------------------
