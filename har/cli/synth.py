@@ -19,7 +19,7 @@ from har.errors import ConfigError
 Out: TypeAlias = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same people.")]
 
-SIDE_PX = (64, 2048)
+SIDE_PX = (64, 1280)
 """The smallest and largest side of a simulated picture."""
 
 app = typer.Typer(
@@ -123,6 +123,9 @@ def scenes(
     size: Annotated[str, typer.Option("--size", metavar="WxH", help="Of the pictures, in pixels.")] = "320x240",
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, metavar="N", help="Processes.")] = 2,
     depth: Annotated[bool, typer.Option("--depth", help="Also depth: 16-bit PNG in millimetres.")] = False,
+    sequences: Annotated[
+        bool, typer.Option("--sequences", help="Moving scenes of 4 s at 10 Hz instead, each person with a track id.")
+    ] = False,
     preview: Annotated[
         Path | None, typer.Option("--preview", metavar="FILE.png", help="Draw the first pictures with their truth.")
     ] = None,
@@ -136,7 +139,7 @@ def scenes(
     from har.synth.scenes.write import Plan, write_scenes
 
     width_px, height_px = _size(size)
-    plan = Plan(n=n, seed=seed, width_px=width_px, height_px=height_px, depth=depth)
+    plan = Plan(n=n, seed=seed, width_px=width_px, height_px=height_px, depth=depth, sequences=sequences)
     try:
         with _bar("simulating scenes", total=n) as advance:
             counts = write_scenes(out, plan, jobs=jobs, progress=advance)

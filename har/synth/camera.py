@@ -62,9 +62,10 @@ class Camera:
         bent = (xy_px - np.array([0.5 * self.width_px, 0.5 * self.height_px])) / self.focal_px
         flat = bent
         for _ in range(6):
-            flat = bent / (1.0 + self.distortion * (flat**2).sum(axis=-1, keepdims=True))
+            flat = bent / (1.0 + self.distortion * (flat[..., :1] ** 2 + flat[..., 1:] ** 2))
         direction = flat @ self.axes[:2] + self.axes[2]
-        return np.asarray(direction / np.linalg.norm(direction, axis=-1, keepdims=True))
+        length = np.sqrt(direction[..., :1] ** 2 + direction[..., 1:2] ** 2 + direction[..., 2:] ** 2)
+        return np.asarray(direction / length)
 
 
 def look_at(

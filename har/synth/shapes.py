@@ -146,9 +146,7 @@ def hit_box(box: Box, *, origin_m: Floats, rays: Floats) -> tuple[Array, Array]:
     safe = np.where(np.abs(direction) < 1e-9, 1e-9, direction)
     one, two = (-box.half_m - origin) / safe, (box.half_m - origin) / safe
     enter, leave = np.minimum(one, two), np.maximum(one, two)
-    side = enter.argmax(axis=1)
-    reach = enter.max(axis=1)
-    hit = (reach <= leave.min(axis=1)) & (reach > 0)
-    normal = np.zeros(rays.shape)
-    normal[np.arange(len(rays)), side] = -np.sign(safe[np.arange(len(rays)), side])
+    reach = np.maximum(np.maximum(enter[:, 0], enter[:, 1]), enter[:, 2])
+    hit = (reach <= np.minimum(np.minimum(leave[:, 0], leave[:, 1]), leave[:, 2])) & (reach > 0)
+    normal = np.where(enter == reach[:, None], -np.sign(safe), 0.0)
     return np.where(hit, reach, np.inf), normal @ turn

@@ -95,6 +95,7 @@ def test_har_alone_shows_the_help_and_version_the_version() -> None:
         (["models"], "har models --help"),
         (["models", "pull", "nothing"], "blazepose"),
         (["clips", "show"], "clips"),
+        (["synth", "scenes", "--out", "x", "--n", "0"], "--n"),
         (["synth", "clips", "--out", "x", "--n", "0"], "--n"),
         (["config", "check", "nowhere.toml"], "har config init"),
         (["clips", "show", "nowhere"], "nowhere"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,23 @@ def test_life_and_falls_are_written_with_their_truth(tmp_path: Path) -> None:
     assert (calm.danger, fallen.danger) == (False, True)
     assert [row.source for row in read_truth(tmp_path / "falls" / "truth.csv")] == [fallen.id]
     assert (tmp_path / "life" / "rest_zones.json").is_file()
+
+
+def test_scenes_are_written_with_a_preview_and_counted(tmp_path: Path) -> None:
+    told = run("scenes", "--out", tmp_path / "set", "--n", 2, "--size", "96x64", "--jobs", 1, "--preview",
+               tmp_path / "sheet.png", "--json", "-")  # fmt: skip
+
+    assert json.loads(told)["pictures"] == 2
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["annotations.json", "images"]
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (2 * 96, 64)
+
+
+@pytest.mark.parametrize("size", ["320", "320*240", "x240", "-320x240", "32x24", "9000x9000"])
+def test_a_size_that_is_none_is_refused(tmp_path: Path, size: str) -> None:
+    with pytest.raises(ConfigError, match="--size"):
+        CliRunner().invoke(app, ["scenes", "--out", str(tmp_path / "set"), "--size", size], catch_exceptions=False)
+    assert not (tmp_path / "set").exists()
 
 
 def test_the_kinds_can_be_listed(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def plain(colour: Colour) -> Paint:
     return lambda spot: np.broadcast_to(flat, spot.shape)
 
 
-def folded(paint: Paint, *, depth: float = 0.09) -> Paint:
+def folded(paint: Paint, *, depth: float = 0.05) -> Paint:
     """Cloth: another paint with soft folds."""
 
     def with_folds(spot: Floats) -> Floats:

@@ -61,10 +61,17 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seat:
-    """Where somebody can sit or lie: the support and which of the room's boxes belong to it."""
+    """Where somebody can sit or lie.
+
+    Attributes:
+        support: where it is.
+        boxes: of the room's, those that belong to it.
+        head: at which end one lies with the head: 1 to the left of somebody who sits on it, -1 to the right.
+    """
 
     support: Support
     boxes: tuple[Box, ...]
+    head: float
 
 
 def random_person(rng: np.random.Generator) -> tuple[Body, Style, Outfit]:
@@ -193,7 +200,7 @@ def on_seat(rng: np.random.Generator, body: Body, style: Style, posture: str, se
         place = place + left * rng.uniform(-0.6, 0.6) * (posture != "lie in bed")
     if posture == "lie in bed":
         place = place - _BED_SHIFT_M * forward + left * rng.uniform(-0.08, 0.08)
-        yaw += float(rng.choice((-1.0, 1.0))) * np.pi / 2 + rng.normal(0, 0.05)
+        yaw += -seat.head * np.pi / 2 + rng.normal(0, 0.05)
     elif posture == "half off":
         place = place - forward * rng.uniform(-0.05, 0.12)
         yaw += rng.normal(0, 0.25)

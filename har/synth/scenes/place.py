@@ -27,6 +27,7 @@ from har.synth.scenes.patterns import (
     striped,
 )
 from har.synth.scenes.people import Seat
+from har.synth.scenes.things import Things, draw_things
 from har.synth.scenes.view import Paint, View
 from har.synth.shapes import Box, Limb
 
@@ -45,8 +46,7 @@ class Place:
         walls: paint of the two walls across x and the two across y; called with (along, 0, height).
         ceiling: its paint.
         seats: where one sits and lies.
-        boxes: everything with edges, with its paint; the boxes of the seats among it.
-        limbs: everything round, with its paint.
+        things: all that stands, hangs and lies there; the seats among it.
         camera: which watches the room.
     """
 
@@ -56,8 +56,7 @@ class Place:
     walls: tuple[Paint, Paint]
     ceiling: Paint
     seats: tuple[Seat, ...]
-    boxes: tuple[tuple[Box, Paint], ...]
-    limbs: tuple[tuple[Limb, Paint], ...]
+    things: Things
     camera: Camera
 
 
@@ -71,10 +70,12 @@ def random_place(rng: np.random.Generator, *, width_px: int, height_px: int) -> 
     seats = []
     for support in [*supports, *home.tables]:
         own = [_coloured(rng, box, wood=wood, cushion=cushion, sheet=sheet) for box in furniture((support,))]
+        head = float(rng.choice((-1.0, 1.0)))
+        if support.kind == "bed":
+            own.append(_pillow(rng, support, head=head))
         boxes += own
         if support.kind != "table":
-            seats.append(Seat(support, tuple(box for box, _ in own)))
-    boxes += [piece for seat in seats if seat.support.kind == "bed" for piece in _pillow(rng, seat.support)]
+            seats.append(Seat(support, tuple(box for box, _ in own), head))
     boxes += _on_walls(rng, home.half_m, height_m=height_m)
     boxes += _clutter(rng, home.half_m, taken=[seat.support for seat in seats])
     return Place(
@@ -84,8 +85,7 @@ def random_place(rng: np.random.Generator, *, width_px: int, height_px: int) -> 
         walls=(_wall(rng), _wall(rng)),
         ceiling=plain(near(rng, (0.92, 0.92, 0.91), spread=0.03)),
         seats=tuple(seats),
-        boxes=tuple(boxes),
-        limbs=tuple(_balls(rng, home.half_m)),
+        things=Things(tuple(boxes), tuple(_round_things(rng, home.half_m))),
         camera=_hang(rng, home.half_m, height_m=height_m, width_px=width_px, height_px=height_px),
     )
 
@@ -93,11 +93,7 @@ def random_place(rng: np.random.Generator, *, width_px: int, height_px: int) -> 
 def draw_place(view: View, place: Place) -> None:
     """Draw the empty room and everything in it; changes `view`."""
     _draw_shell(view, place)
-    for box, paint in place.boxes:
-        view.draw_box(box, paint)
-    if place.limbs:
-        limbs, paints = zip(*place.limbs, strict=True)
-        view.draw_limbs(limbs, paints, owner=0)
+    draw_things(view, place.things)
 
 
 def _draw_shell(view: View, place: Place) -> None:
@@ -107,11 +103,11 @@ def _draw_shell(view: View, place: Place) -> None:
     rays = view.rays.reshape(-1, 3)
     safe = np.where(np.abs(rays) < 1e-6, np.float32(1e-6), rays)
     leave = (np.sign(safe) * half - (origin - np.array([0, 0, half[2]], dtype=np.float32))) / safe
-    side = leave.argmin(axis=1)
-    reach = leave.min(axis=1)
+    reach = np.minimum(np.minimum(leave[:, 0], leave[:, 1]), leave[:, 2])
+    side = np.where(reach == leave[:, 2], 2, np.where(reach == leave[:, 1], 1, 0))
     spot = origin + reach[:, None] * rays
-    colour, normal = np.empty_like(rays), np.zeros_like(rays)
-    normal[np.arange(len(rays)), side] = -np.sign(safe[np.arange(len(rays)), side])
+    colour = np.empty_like(rays)
+    normal = np.where(side[:, None] == np.arange(3), -np.sign(safe), np.float32(0))
     floor = (side == 2) & (rays[:, 2] < 0)
     for mask, paint, order in (
         (floor, place.floor, (0, 1, 2)),
@@ -175,14 +171,13 @@ def _box(xy_m: Array, *, low: float, high: float, half: tuple[float, float], yaw
     return Box(np.array([*xy_m, 0.5 * (low + high)]), np.array([*half, 0.5 * (high - low)]), yaw_rad, (1.0, 1.0, 1.0))
 
 
-def _pillow(rng: np.random.Generator, bed: Support) -> list[tuple[Box, Paint]]:
+def _pillow(rng: np.random.Generator, bed: Support, *, head: float) -> tuple[Box, Paint]:
     forward = np.array([np.cos(bed.yaw_rad), np.sin(bed.yaw_rad)])
     left = np.array([-forward[1], forward[0]])
-    end = float(rng.choice((-1.0, 1.0)))
-    place = np.array([bed.x_m, bed.y_m]) - 0.26 * forward + end * 0.85 * left
+    place = np.array([bed.x_m, bed.y_m]) - 0.26 * forward + head * 0.85 * left
     top = bed.height_m
     paint = random_cloth(rng, near(rng, (0.88, 0.88, 0.88), spread=0.08), patterned=0.2)
-    return [(_box(place, low=top - 0.01, high=top + 0.07, half=(0.32, 0.17), yaw_rad=bed.yaw_rad), paint)]
+    return _box(place, low=top - 0.01, high=top + 0.07, half=(0.32, 0.17), yaw_rad=bed.yaw_rad), paint
 
 
 def _on_walls(rng: np.random.Generator, half_m: Array, *, height_m: float) -> list[tuple[Box, Paint]]:
@@ -243,7 +238,7 @@ def _clutter(rng: np.random.Generator, half_m: Array, *, taken: list[Support]) -
     return pieces
 
 
-def _balls(rng: np.random.Generator, half_m: Array) -> list[tuple[Limb, Paint]]:
+def _round_things(rng: np.random.Generator, half_m: Array) -> list[tuple[Limb, Paint]]:
     """Draw round things: lamps, vases, heaps of clothes, coats on a stand, some in the colours of skin and cloth."""
     pieces: list[tuple[Limb, Paint]] = []
     for _ in range(int(rng.integers(0, 4))):

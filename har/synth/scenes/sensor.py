@@ -44,16 +44,17 @@ class Sensor:
 def random_sensor(rng: np.random.Generator, *, kind: str) -> Sensor:
     """Draw a camera for a kind of light, see `light.KINDS`."""
     dark = kind in ("dim", "infra-red")
+    level = float(rng.uniform(0.10, 0.35) if dark else rng.uniform(0.25, 0.62))
     return Sensor(
-        level=float(rng.uniform(0.10, 0.35) if dark else rng.uniform(0.25, 0.62)),
+        level=level,
         balance=rng.normal(1.0, 0.06, 3).astype(np.float32),
         grey=bool(kind == "infra-red" or rng.random() < 0.05),
         gamma=float(rng.uniform(0.75, 1.25)),
         contrast=float(rng.uniform(0.8, 1.2)),
         blur_px=float(rng.choice((0.0, rng.uniform(0.3, 0.9), rng.uniform(0.6, 1.4)), p=(0.4, 0.45, 0.15))),
         smear_px=int(rng.integers(2, 5)) if rng.random() < 0.06 else 0,
-        noise=float(rng.uniform(0.01, 0.05) if dark else rng.uniform(0.002, 0.015)),
-        shot=float(rng.uniform(0.01, 0.05) if dark else rng.uniform(0.0, 0.02)),
+        noise=level * float(rng.uniform(0.03, 0.16) if dark else rng.uniform(0.005, 0.03)),
+        shot=float(rng.uniform(0.01, 0.04) if dark else rng.uniform(0.0, 0.02)),
         quality=int(rng.integers(45, 96)),
     )
 

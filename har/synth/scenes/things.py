@@ -8,11 +8,11 @@ import numpy as np
 
 from har.synth.body import Array, Body, P
 from har.synth.motion import Support
+from har.synth.postures import SIDES
 from har.synth.scenes.patterns import near, plain, random_cloth, random_colour
-from har.synth.scenes.view import Paint
+from har.synth.scenes.view import Paint, View
 from har.synth.shapes import Box, Limb
 
-SIDES = ("left", "right")
 WHEELCHAIR_SEAT_M = 0.49
 _TUBE_M = 0.013
 _LEG_BONES = tuple((f"{side}_{a}", f"{side}_{b}") for side in SIDES for a, b in (("hip", "knee"), ("knee", "ankle")))
@@ -32,6 +32,15 @@ class Things:
 
 
 NOTHING = Things()
+
+
+def draw_things(view: View, things: Things) -> None:
+    """Draw things, which are nobody's; changes `view`."""
+    for box, paint in things.boxes:
+        view.draw_box(box, paint)
+    if things.limbs:
+        limbs, paints = zip(*things.limbs, strict=True)
+        view.draw_limbs(limbs, paints, owner=0)
 
 
 def blanket(rng: np.random.Generator, points: Array, body: Body, bed: Support) -> Things:

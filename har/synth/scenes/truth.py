@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,32 +44,32 @@ class Annotation:
         return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
 
 
-def annotate(view: View, figures: Sequence[Figure]) -> list[Annotation]:
+def annotate(view: View, people: Mapping[int, Figure]) -> list[Annotation]:
     """Find what is seen of each person; those of whom nothing is seen are left out.
 
     Args:
-        view: with the people drawn, as owners 1, 2 and so on.
-        figures: in the order of their owners.
+        view: with the people drawn.
+        people: who, by the number that their surfaces have in the view.
     """
-    masks = instance_masks(view, len(figures))
     found = []
-    for number, (figure, mask) in enumerate(zip(figures, masks, strict=True), start=1):
+    for number, mask in zip(people, instance_masks(view, tuple(people)), strict=True):
         if mask.any():
+            figure = people[number]
             xy, visibility = judge_joints(view, figure.points, figure.body.radius_m[:N_COCO])
             found.append(Annotation(number, mask, xy, visibility))
     return found
 
 
-def instance_masks(view: View, n_people: int) -> BoolArray:
-    """Give (M, H, W) the pixels of each person: those of which they have most of the rays, and at least half."""
+def instance_masks(view: View, owners: Sequence[int]) -> BoolArray:
+    """Give (M, H, W) the pixels of each owner: those of which they have most of the rays, and at least half."""
     k = view.oversampling
     height, width = view.owner.shape[0] // k, view.owner.shape[1] // k
     owner = view.owner.reshape(height, k, width, k)
-    share = np.stack([(owner == number).sum(axis=(1, 3)) for number in range(1, n_people + 1)] or [np.zeros((0, 0))])
-    if not n_people:
+    if not owners:
         return np.zeros((0, height, width), dtype=bool)
+    share = np.stack([(owner == number).sum(axis=(1, 3)) for number in owners])
     first = share.argmax(axis=0)
-    return np.asarray((np.arange(n_people)[:, None, None] == first) & (2 * share >= k * k))
+    return np.asarray((np.arange(len(owners))[:, None, None] == first) & (2 * share >= k * k))
 
 
 def judge_joints(view: View, points: Array, radius_m: Array) -> tuple[FloatArray, npt.NDArray[np.int8]]:

@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from har.synth import postures
 from har.synth.body import Array, Body, P
 from har.synth.render import PAINTS, Look, make_limbs
 from har.synth.scenes.patterns import HAIRS, SKINS, Colour, between, near, plain, random_cloth, random_colour, shade
 from har.synth.scenes.view import Paint
 from har.synth.shapes import Limb
 
-SIDES = ("left", "right")
 _ARM_LIMBS, _LEG_LIMBS = 7, 6  # of each side, as `make_limbs` orders them at the end of its list
 _SLEEVES = {"short": 1, "half": 2, "long": 4}
 """How many of an arm's limbs are covered, from the shoulder on."""
 _TROUSERS = {"short": 1, "half": 2, "long": 3}
-_MASK_SHARE, _BALD_SHARE, _LONG_HAIR_SHARE, _HEADSCARF_SHARE = 0.06, 0.12, 0.3, 0.04
+_UNIFORM_SHARE, _BAREFOOT_SHARE, _DRESS_SHARE, _SKIRT_SHARE = 0.25, 0.15, 0.2, 0.1
+_MASK_SHARE, _BALD_SHARE, _HEADSCARF_SHARE = 0.06, 0.12, 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,6 @@ class Outfit:
         hair: "bald", "short", "long" or "bun".
         headwear: cloth over the hair, or None.
         mask: whether mouth and nose are covered.
-        slippers: whether the feet are bare but for the soles.
     """
 
     look: Look
@@ -53,16 +53,16 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     """Draw how somebody looks: any skin and hair, day clothes, nightwear or a uniform."""
     skin, hair = between(rng, SKINS), shade(rng, HAIRS[rng.integers(len(HAIRS))])
     upper, lower = random_colour(rng), random_colour(rng)
-    if rng.random() < 0.25:  # a uniform, a suit or pyjamas: all of one colour
+    if rng.random() < _UNIFORM_SHARE:  # a uniform, a suit or pyjamas: all of one colour
         lower = upper
-    barefoot = rng.random() < 0.15
+    barefoot = rng.random() < _BAREFOOT_SHARE
     shoes: Colour = near(rng, skin, spread=0.02) if barefoot else random_colour(rng)
     top = random_cloth(rng, upper, patterned=0.45)
-    dress = rng.random() < 0.2
-    trousers = top if dress else random_cloth(rng, lower, patterned=0.15)
+    one_piece = rng.random() < _DRESS_SHARE
+    trousers = top if one_piece else random_cloth(rng, lower, patterned=0.15)
     sleeves = str(rng.choice(tuple(_SLEEVES), p=(0.35, 0.15, 0.5)))
     legs = str(rng.choice(tuple(_TROUSERS), p=(0.1, 0.1, 0.8)))
-    skirt_share = float(rng.uniform(0.4, 0.95)) if dress or rng.random() < 0.1 else 0.0
+    skirt_share = float(rng.uniform(0.4, 0.95)) if one_piece or rng.random() < _SKIRT_SHARE else 0.0
     style = "bald" if rng.random() < _BALD_SHARE else str(rng.choice(("short", "long", "bun"), p=(0.6, 0.28, 0.12)))
     scarf = random_cloth(rng, random_colour(rng), patterned=0.4) if rng.random() < _HEADSCARF_SHARE else None
     look = Look(skin=skin, hair=skin if style == "bald" else hair, top=upper, trousers=lower, shoes=shoes)
@@ -148,7 +148,7 @@ def _skirt(points: Array, body: Body, *, share: float) -> list[Limb]:
     limbs = []
     wide = 0.088 * scale * (0.5 + 0.5 * body.girth)
     to_knee, below = min(1.0, share / 0.55), max(0.0, (share - 0.55) / 0.45)
-    lanes = [{name: points[P[f"{side}_{name}"]] for name in middle} for side in SIDES] + [middle]
+    lanes = [{name: points[P[f"{side}_{name}"]] for name in middle} for side in postures.SIDES] + [middle]
     for lane in lanes:
         end = lane["hip"] + to_knee * (lane["knee"] - lane["hip"])
         limbs.append(Limb(lane["hip"], end, wide * 1.25, wide * 1.1, "trousers", axes))
@@ -163,5 +163,5 @@ def _mask(points: Array, body: Body) -> Limb:
     ears = 0.5 * (points[P["left_ear"]] + points[P["right_ear"]])
     nose = points[P["nose"]]
     mouth = nose + 0.33 * (points[P["neck"]] - points[P["head"]])
-    start, end = 0.74 * nose + 0.26 * ears - 0.012 * scale, 0.72 * mouth + 0.28 * ears
+    start, end = 0.74 * nose + 0.26 * ears, 0.72 * mouth + 0.28 * ears
     return Limb(start, end, 0.046 * scale, 0.050 * scale, "mask", np.eye(3))

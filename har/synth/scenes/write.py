@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 from PIL import Image
 
 from har.errors import ConfigError
-from har.synth.scenes.scene import SHOTS_PER_ROOM, Shot, photograph_room
+from har.synth.scenes.acting import SEQUENCE_FRAMES, SEQUENCE_HZ
+from har.synth.scenes.scene import SHOTS_PER_ROOM, Shot, film_room, photograph_room
 from har.synth.scenes.truth import CATEGORY, as_coco
 
 ANNOTATIONS, IMAGES, DEPTH = "annotations.json", "images", "depth"
@@ -33,18 +35,25 @@ class Plan:
         width_px: of the pictures.
         height_px: of the pictures.
         depth: whether depth pictures are written too.
+        sequences: whether they are moving scenes instead of single pictures.
     """
 
     n: int
     seed: int
     width_px: int
     height_px: int
-    depth: bool
+    depth: bool = False
+    sequences: bool = False
+
+    @property
+    def per_room(self) -> int:
+        """How many pictures are made of each room."""
+        return SEQUENCE_FRAMES if self.sequences else SHOTS_PER_ROOM
 
     @property
     def n_rooms(self) -> int:
         """How many rooms that takes."""
-        return -(-self.n // SHOTS_PER_ROOM)
+        return -(-self.n // self.per_room)
 
 
 def write_scenes(
@@ -62,7 +71,7 @@ def write_scenes(
         How many "pictures", "people" and "empty" pictures there are.
 
     Raises:
-        ConfigError: `out` is there already.
+        ConfigError: `out` is there already, or a process broke down.
     """
     if out.exists():
         raise ConfigError(f"{out}: is there already. Choose another --out, or delete it first.")
@@ -97,6 +106,10 @@ def _work(folder: Path, plan: Plan, *, jobs: int) -> Iterator[list[list[dict[str
         waiting = [pool.submit(_write_room, folder, plan, room) for room in range(plan.n_rooms)]
         for future in waiting:
             yield future.result()
+    except BrokenProcessPool:
+        raise ConfigError(
+            "a process that draws scenes ended all at once, perhaps for lack of memory. Try --jobs 1."
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -108,9 +121,10 @@ def _leave_interrupts() -> None:
 
 def _write_room(folder: Path, plan: Plan, room: int) -> list[list[dict[str, Any]]]:
     """Write the pictures of a room; give the annotations of each."""
-    first = room * SHOTS_PER_ROOM
-    n_shots = min(SHOTS_PER_ROOM, plan.n - first)
-    shots = photograph_room(room, n_shots=n_shots, seed=plan.seed, width_px=plan.width_px, height_px=plan.height_px)
+    first = room * plan.per_room
+    n_shots = min(plan.per_room, plan.n - first)
+    make = film_room if plan.sequences else photograph_room
+    shots = make(room, n_shots=n_shots, seed=plan.seed, width_px=plan.width_px, height_px=plan.height_px)
     found = []
     for number, shot in enumerate(shots, start=first):
         _write_shot(folder, number, shot, depth=plan.depth)
@@ -130,19 +144,22 @@ def _file_name(number: int) -> str:
 
 def _coco(found: list[list[dict[str, Any]]], plan: Plan) -> dict[str, Any]:
     """Give the annotation file; ids count from 1, because COCO's own evaluation takes 0 for "none"."""
-    images = [
-        {
-            "id": number + 1,
-            "file_name": _file_name(number),
-            "width": plan.width_px,
-            "height": plan.height_px,
-            "scene": f"{plan.seed}-{number // SHOTS_PER_ROOM:05d}",
-        }
-        for number in range(len(found))
-    ]
+    images = [_picture(number, plan) for number in range(len(found))]
     annotations: list[dict[str, Any]] = []
     for number, people in enumerate(found):
         for person in people:
             annotations.append({"id": len(annotations) + 1, "image_id": number + 1, **person})
     about = {"description": f"har synth scenes, seed {plan.seed}", "license": LICENCE}
     return {"info": about, "images": images, "annotations": annotations, "categories": [CATEGORY]}
+
+
+def _picture(number: int, plan: Plan) -> dict[str, Any]:
+    scene, shot = divmod(number, plan.per_room)
+    picture = {
+        "id": number + 1,
+        "file_name": _file_name(number),
+        "width": plan.width_px,
+        "height": plan.height_px,
+        "scene": f"{plan.seed}-{scene:05d}",
+    }
+    return picture | {"time_s": round(shot / SEQUENCE_HZ, 3)} if plan.sequences else picture
