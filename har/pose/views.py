@@ -102,7 +102,7 @@ class View:
 
     def cut(self, image: Image.Image) -> ImageArray:
         """Give what the view shows as (height, width, 3); black where it lies outside the picture."""
-        coarse = max(int(self.step / _SHARP * 2), 1) if self.step > _SHARP else 1
+        coarse = int(self.step) if self.step > _SHARP else 1
         way = self.matrix / coarse
         if coarse > 1:
             image = image.reduce(coarse)
