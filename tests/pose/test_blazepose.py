@@ -248,14 +248,14 @@ def test_a_part_of_somebody_is_not_a_second_person_but_a_child_who_came_along_st
 
     networks.locate = locate  # type: ignore[method-assign]
     networks.there = [grown_up]
-    show(estimator, begin_s=0.0, seconds=1.0)
+    show(estimator, begin_s=0.0, seconds=0.2)
     networks.there = [grown_up, legs]
-    assert show(estimator, begin_s=1.0, seconds=2.0)[-1] == 1
+    assert show(estimator, begin_s=0.2, seconds=0.8)[-1] == 1
 
     networks.there = [grown_up, Region(58, 30, 12)]
-    assert show(estimator, begin_s=3.0, seconds=1.5)[-1] == 2
+    assert show(estimator, begin_s=1.0, seconds=0.8)[-1] == 2
     networks.locate = lambda image, region: locate(image, region if region.size > 12 else legs)  # type: ignore[method-assign]
-    assert show(estimator, begin_s=4.5, seconds=1.0)[-1] == 2
+    assert show(estimator, begin_s=1.8, seconds=0.8)[-1] == 2
 
 
 @pytest.mark.weights
