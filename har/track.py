@@ -18,7 +18,7 @@ from har.records import SEEN_SCORE, FloatArray, Pose, PoseFrame
 from har.windows import FRAME_MARGIN
 
 # COCO's per-joint falloff, 2 sigma (cocodataset.org, keypoint evaluation).
-_OKS_FALLOFF = 2.0 * np.array(
+OKS_FALLOFF = 2.0 * np.array(
     [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
      0.089],
     dtype=np.float32,
@@ -276,7 +276,7 @@ def oks(a: Pose, b: Pose) -> float:
     both: FloatArray = np.concatenate([a.xy[seen], b.xy[seen]])
     area = float(np.prod(np.maximum(both.max(axis=0) - both.min(axis=0), 1.0)))
     squared = ((a.xy[seen] - b.xy[seen]) ** 2).sum(axis=1)
-    return float(np.exp(-squared / (2 * area * _OKS_FALLOFF[seen] ** 2)).mean())
+    return float(np.exp(-squared / (2 * area * OKS_FALLOFF[seen] ** 2)).mean())
 
 
 @lru_cache(maxsize=64)
