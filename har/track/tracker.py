@@ -8,24 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from har.records import SEEN_SCORE, FloatArray, Pose, PoseFrame
-from har.windows import FRAME_MARGIN
-
-# COCO's per-joint falloff, 2 sigma (cocodataset.org, keypoint evaluation).
-OKS_FALLOFF = 2.0 * np.array(
-    [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
-     0.089],
-    dtype=np.float32,
-)  # fmt: skip
-
-_FARTHEST_PX = 1e5
-
+from har.records import PoseFrame
+from har.track.motion import Motion, fit, is_upright, motion_of, shape_fit, way_off
+from har.track.sightings import Box, Sighting, box_of, iou, oks, same_body, without_far_joints
 
 @dataclass(frozen=True, slots=True)
 class TrackSettings:
@@ -43,6 +32,10 @@ class TrackSettings:
         max_reach: farthest of all, however long the gap, in body lengths.
         min_shrink: smallest longer box side of the next pose, as a share of the body's; a body seen end on keeps more.
         same_person_overlap: two poses of one frame that overlap (OKS or IoU) by more are one person seen twice.
+        on_feet_fit: how well a pose of somebody upright must fit what is expected of somebody upright.
+        remember_s: how long somebody lost inside the picture is known again, as a new track with the same id.
+        known_within: how far from the way that they were on, in body lengths.
+        known_fit: how well a pose must fit what is expected of them.
         edge_margin: a box this near to a frame edge touches it, in frame widths and heights.
     """
 
@@ -57,52 +50,11 @@ class TrackSettings:
     max_reach: float = 1.2
     min_shrink: float = 0.25
     same_person_overlap: float = 0.6
+    on_feet_fit: float = -5.0
+    remember_s: float = 6.0
+    known_within: float = 1.2
+    known_fit: float = -6.0
     edge_margin: float = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """The box round the joints seen, pixels."""
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-
-    @property
-    def width(self) -> float:
-        """Width, pixels."""
-        return self.x1 - self.x0
-
-    @property
-    def height(self) -> float:
-        """Height, pixels."""
-        return self.y1 - self.y0
-
-    @property
-    def longer_side(self) -> float:
-        """The longer of width and height, pixels."""
-        return max(self.width, self.height)
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Middle of the box, pixels."""
-        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sighting:
-    """One pose of one person.
-
-    Attributes:
-        time_s: capture time, Unix seconds.
-        pose: the joints.
-        box: the box round the joints seen.
-    """
-
-    time_s: float
-    pose: Pose
-    box: Box
 
 
 @dataclass(slots=True)
@@ -133,6 +85,9 @@ class Track:
 
 _HISTORY_S = 8.0
 _SIZE_HALF_LIFE_S = 20.0
+_ANY_FIT = 20.0  # so much better is any pair that may be than none
+# Who was in sight just now is more likely to be seen again than who is out of sight: the logarithm of the odds.
+_IN_SIGHT, _IN_SIGHT_S = 4.0, 0.15
 
 
 class Tracker:
@@ -149,6 +104,7 @@ class Tracker:
         self._settings = settings or TrackSettings()
         self._next_person = 1
         self.tracks: list[Track] = []
+        self._remembered: list[Track] = []
 
     def update(self, frame: PoseFrame) -> list[Track]:
         """Take one frame's poses in.
@@ -160,59 +116,72 @@ class Tracker:
             The tracks that ended with this frame; the living ones are in `tracks`.
         """
         ended = self._end_lost(frame)
-        sightings = self._people(frame)
+        sightings, may_begin = self._people(frame)
         pairs = self._match(sightings, frame=frame)
         matched = {i for i, _ in pairs}
         for i, track in pairs:
             self._follow(track, sightings[i])
         for i, sighting in enumerate(sightings):
-            if i not in matched and sighting.box.longer_side >= self._settings.min_side * frame.height_px:
+            is_large = sighting.box.longer_side >= self._settings.min_side * frame.height_px
+            if i not in matched and may_begin[i] and is_large:
                 self._begin(sighting)
         return ended
 
     def reset(self) -> None:
         """Forget everybody; ids are not used again."""
-        self.tracks = []
+        self.tracks, self._remembered = [], []
 
     def forget(self, track: Track) -> None:
-        """Follow somebody no longer: another track turned out to be the same person."""
+        """Follow somebody no longer, and do not know them again: another track is, or may be, the same person."""
         self.tracks = [other for other in self.tracks if other is not track]
+        self._remembered = [other for other in self._remembered if other is not track]
 
-    def _people(self, frame: PoseFrame) -> list[Sighting]:
-        """Drop poses that are nobody, and the weaker of two poses of one person."""
+    def _people(self, frame: PoseFrame) -> tuple[list[Sighting], list[bool]]:
+        """Drop poses that are nobody, and the weaker of two poses on one body.
+
+        Returns:
+            The others, and whether each may be somebody new: not where the box of a surer one is, for that is mostly a
+            second pose of one person, unless somebody was being followed there.
+        """
         found = []
-        for pose in (_without_far_joints(pose, frame) for pose in frame.poses):
+        for pose in (without_far_joints(pose, frame) for pose in frame.poses):
             box = box_of(pose)
             if box is not None and box.longer_side >= self._settings.min_side_kept * frame.height_px:
                 found.append(Sighting(frame.time_s, pose, box))
         found.sort(key=lambda s: -float(s.pose.score.mean()))
-        kept: list[Sighting] = []
+        kept, may_begin, most = list[Sighting](), list[bool](), self._settings.same_person_overlap
         for sighting in found:
-            if all(_overlap(sighting, other) < self._settings.same_person_overlap for other in kept):
+            if all(same_body(sighting, other) < most for other in kept):
+                may_begin.append(all(iou(sighting.box, other.box) < most for other in kept))
                 kept.append(sighting)
-        return kept
+        return kept, may_begin
 
     def _match(self, sightings: Sequence[Sighting], *, frame: PoseFrame) -> list[tuple[int, Track]]:
-        """Pair poses with tracks so that the sum of overlaps is greatest; forbidden pairs stay apart."""
+        """Pair poses with tracks so that all together fit best; forbidden pairs stay apart."""
         if not sightings or not self.tracks:
             return []
         gain = np.zeros((len(sightings), len(self.tracks)))
-        for i, sighting in enumerate(sightings):
-            for j, track in enumerate(self.tracks):
-                gain[i, j] = self._likeness(sighting, track, frame)
+        for j, track in enumerate(self.tracks):
+            motion = motion_of(track.sightings, body_px=track.body_px)
+            for i, sighting in enumerate(sightings):
+                gain[i, j] = self._likeness(sighting, motion, frame)
         rows, columns = linear_sum_assignment(-gain)
         return [(int(i), self.tracks[j]) for i, j in zip(rows, columns, strict=True) if gain[i, j] > 0]
 
-    def _likeness(self, sighting: Sighting, track: Track, frame: PoseFrame) -> float:
-        """How well a pose continues a track: 0 if it cannot, else up to 3."""
-        last, s = track.last, self._settings
+    def _likeness(self, sighting: Sighting, motion: Motion, frame: PoseFrame) -> float:
+        """How well a pose continues a track: 0 if it cannot, else more for a better fit."""
+        last, s = motion.last, self._settings
         gap_s = sighting.time_s - last.time_s
         # Who was last seen at an edge comes back there; anything farther in is somebody or something else.
-        reach = s.max_jump + (0.0 if self.touches_edge(last.box, frame) else s.jump_speed * gap_s)
-        jump = float(np.hypot(*np.subtract(sighting.box.centre, last.box.centre))) / max(track.body_px, 1.0)
-        if jump > min(reach, s.max_reach) or sighting.box.longer_side < s.min_shrink * track.body_px:
+        at_edge = self.touches_edge(last.box, frame)
+        reach = min(s.max_jump + (0.0 if at_edge else s.jump_speed * gap_s), s.max_reach)
+        if way_off(motion, sighting) > reach or sighting.box.longer_side < s.min_shrink * motion.body_px:
             return 0.0
-        return 1e-3 + 0.5 * (1.0 - jump / reach) + oks(sighting.pose, last.pose) + iou(sighting.box, last.box)
+        well = fit(motion, sighting)
+        if well < s.on_feet_fit and is_upright(last) and is_upright(sighting):
+            return 0.0
+        in_sight = _IN_SIGHT if gap_s < _IN_SIGHT_S else 0.0
+        return max(1e-3, _ANY_FIT + in_sight + well + shape_fit(motion, sighting))
 
     def _follow(self, track: Track, sighting: Sighting) -> None:
         gap_s = sighting.time_s - track.last.time_s
@@ -226,9 +195,23 @@ class Tracker:
         track.confirmed = track.confirmed or enough
 
     def _begin(self, sighting: Sighting) -> None:
-        track = Track(self._next_person, [sighting], sighting.box.longer_side, started_s=sighting.time_s)
-        self._next_person += 1
+        """Begin a track; who was lost here a while ago keeps their id, and has to be seen as often as anybody new."""
+        known = self._known(sighting)
+        track = Track(known or self._next_person, [sighting], sighting.box.longer_side, started_s=sighting.time_s)
+        self._next_person += known is None
         self.tracks.append(track)
+
+    def _known(self, sighting: Sighting) -> int | None:
+        """Give the id of the remembered person whom a pose fits best; None if it fits nobody."""
+        living = {track.person for track in self.tracks}
+        fits = []
+        for track in self._remembered:
+            motion = motion_of(track.sightings, body_px=track.body_px)
+            how_well = fit(motion, sighting)
+            near = way_off(motion, sighting) < self._settings.known_within
+            if track.person not in living and near and how_well > self._settings.known_fit:
+                fits.append((how_well, track.person))
+        return max(fits)[1] if fits else None
 
     def _end_lost(self, frame: PoseFrame) -> list[Track]:
         """End the tracks that were not seen for too long, before they are matched."""
@@ -239,68 +222,20 @@ class Tracker:
                 track.ended = "edge" if self.touches_edge(track.last.box, frame) else "gap"
                 ended.append(track)
         self.tracks = [t for t in self.tracks if not t.ended]
+        self._remember(ended, now_s=frame.time_s)
         return ended
+
+    def _remember(self, ended: Sequence[Track], *, now_s: float) -> None:
+        """Remember those lost inside the picture for a while; who left by an edge is somebody new when they come."""
+        again = {track.person for track in self.tracks if track.confirmed}
+        kept = [*self._remembered, *(track for track in ended if track.confirmed and track.ended == "gap")]
+        since_s = now_s - self._settings.remember_s
+        self._remembered = [t for t in kept if t.last.time_s >= since_s and t.person not in again]
 
     def touches_edge(self, box: Box, frame: PoseFrame) -> bool:
         """Say whether a box touches the left or right edge, the ways people leave a room's picture."""
         margin = self._settings.edge_margin * frame.width_px
         return box.x0 < margin or box.x1 > frame.width_px - margin
-
-
-def box_of(pose: Pose) -> Box | None:
-    """Give the box round the joints seen; None if fewer than four are, or if it has no area."""
-    seen = _seen(pose)
-    if int(seen.sum()) < 4:
-        return None
-    (x0, y0), (x1, y1) = pose.xy[seen].min(axis=0), pose.xy[seen].max(axis=0)
-    box = Box(float(x0), float(y0), float(x1), float(y1))
-    return box if box.width > 1.0 and box.height > 1.0 else None
-
-
-def _without_far_joints(pose: Pose, frame: PoseFrame) -> Pose:
-    """Take joints far outside the picture for not seen: they are guesses, and would make the body longer than it is."""
-    size = np.array([frame.width_px, frame.height_px], dtype=np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):
-        near = (np.abs(pose.xy - size / 2) <= size * (0.5 + FRAME_MARGIN)).all(axis=1)
-    return pose if near.all() else replace(pose, score=np.where(near, pose.score, np.float32(0)))
-
-
-def oks(a: Pose, b: Pose) -> float:
-    """Object keypoint similarity of two COCO-17 poses, in [0, 1].
-
-    The area is that of the two poses' boxes together (COCO keypoint evaluation takes the annotated segment's).
-    """
-    seen = _seen(a) & _seen(b)
-    if not seen.any():
-        return 0.0
-    both: FloatArray = np.concatenate([a.xy[seen], b.xy[seen]])
-    area = float(np.prod(np.maximum(both.max(axis=0) - both.min(axis=0), 1.0)))
-    squared = ((a.xy[seen] - b.xy[seen]) ** 2).sum(axis=1)
-    return float(np.exp(-squared / (2 * area * OKS_FALLOFF[seen] ** 2)).mean())
-
-
-@lru_cache(maxsize=64)
-def _seen(pose: Pose) -> npt.NDArray[np.bool_]:
-    """Say which joints count as seen: scored, and at a place that any picture could have.
-
-    Asked again and again of the poses of the last two frames, so these are kept (poses never change).
-    """
-    with np.errstate(invalid="ignore"):
-        return (pose.score >= SEEN_SCORE) & (np.abs(pose.xy) < _FARTHEST_PX).all(axis=1)
-
-
-def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (a.width * a.height + b.width * b.height - shared)
-
-
-def _overlap(a: Sighting, b: Sighting) -> float:
-    return max(oks(a.pose, b.pose), iou(a.box, b.box))
 
 
 @dataclass(slots=True)
@@ -317,13 +252,20 @@ class Followed:
 
 
 def follow(frames: Iterable[PoseFrame]) -> list[Followed]:
-    """Follow everybody through a whole recording, as the service would; one for each track, in the order they began."""
-    tracker, people = Tracker(), dict[int, Followed]()
+    """Follow everybody through a whole recording, as the service would; one for each person, in the order they began.
+
+    Who is lost and known again is one person; a track that never counted as a person is one of its own.
+    """
+    tracker, seen = Tracker(), dict[tuple[int, float], Followed]()
     for number, frame in enumerate(frames):
         tracker.update(frame)
         for track in tracker.tracks:
-            person = people.setdefault(track.person, Followed({}))
-            person.confirmed |= track.confirmed
+            followed = seen.setdefault((track.person, track.started_s), Followed({}))
+            followed.confirmed |= track.confirmed
             if track.last.time_s == frame.time_s:
-                person.sightings[number] = track.last
+                followed.sightings[number] = track.last
+    people = dict[int | tuple[int, float], Followed]()
+    for key, followed in seen.items():
+        first = people.setdefault(key[0] if followed.confirmed else key, followed)
+        first.sightings.update(followed.sightings)
     return list(people.values())
