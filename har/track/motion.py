@@ -24,6 +24,7 @@ _ACROSS, _DOWN, _SIZE = (0.03, 0.30), (0.02, 0.12), (0.04, 0.06)
 """Uncertainty of the place across and down the picture, in body lengths, and of the logarithm of the size: at once, and
 as much more for each second."""
 _TAIL = 4.0
+_STOPS_AFTER_S = 3.0
 _SHAPE, _SHAPE_S = 5.0, 0.3  # what joints just where they were are worth, and for how long
 
 
@@ -92,21 +93,28 @@ def way_off(motion: Motion, sighting: Sighting) -> float:
 def fit(motion: Motion, sighting: Sighting) -> float:
     """Give how well a pose fits what is expected: a log likelihood, up to a constant; larger is better.
 
-    Estimators err wildly at times, so the tails are heavy.
+    Somebody out of sight has gone on, or stopped where they were: the longer ago, the more likely.
     """
     gap_s = max(sighting.time_s - motion.last.time_s, 0.0)
     x, y = moved_by(motion.last, sighting)
-    across, down = (x - motion.velocity[0] * gap_s, y - motion.velocity[1] * gap_s)
-    total = _log_likelihood(across / motion.body_px, sigma=_ACROSS[0] + _ACROSS[1] * gap_s)
-    total += _log_likelihood(down / motion.body_px, sigma=_DOWN[0] + _DOWN[1] * gap_s)
-    stature_px, sigma = stature_of(sighting), _SIZE[0] + _SIZE[1] * gap_s
-    if stature_px is None or motion.stature_px is None:
-        return total + _log_likelihood(sigma, sigma=sigma)
-    return total + _log_likelihood(log(stature_px / motion.stature_px), sigma=sigma)
+    vx, vy = motion.velocity
+    gone_on = _place_fit(motion, x - vx * gap_s, y - vy * gap_s, gap_s=gap_s)
+    stopped = _place_fit(motion, x, y, gap_s=gap_s) + log(1 - exp(-max(gap_s, 1e-3) / _STOPS_AFTER_S))
+    sigma = _SIZE[0] + _SIZE[1] * gap_s
+    stature_px = stature_of(sighting)
+    known = stature_px is not None and motion.stature_px is not None
+    larger = log(stature_px / motion.stature_px) if known else sigma
+    return max(gone_on, stopped) + _log_likelihood(larger, sigma=sigma)
+
+
+def _place_fit(motion: Motion, across_px: float, down_px: float, *, gap_s: float) -> float:
+    """Give how likely it is that somebody is so far from where they should be."""
+    across = _log_likelihood(across_px / motion.body_px, sigma=_ACROSS[0] + _ACROSS[1] * gap_s)
+    return across + _log_likelihood(down_px / motion.body_px, sigma=_DOWN[0] + _DOWN[1] * gap_s)
 
 
 def _log_likelihood(off: float, *, sigma: float) -> float:
-    """Student's t with `_TAIL` degrees of freedom, without its constant."""
+    """Student's t with `_TAIL` degrees of freedom, without its constant: estimators err wildly at times."""
     return -0.5 * (_TAIL + 1) * log(1 + (off / sigma) ** 2 / _TAIL) - log(sigma)
 
 

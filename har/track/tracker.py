@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from har.records import PoseFrame
-from har.track.motion import Motion, fit, is_upright, motion_of, shape_fit, way_off
+from har.track.motion import Motion, fit, motion_of, shape_fit, way_off
 from har.track.sightings import Box, Sighting, box_of, iou, oks, same_body, without_far_joints
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ class TrackSettings:
         max_reach: farthest of all, however long the gap, in body lengths.
         min_shrink: smallest longer box side of the next pose, as a share of the body's; a body seen end on keeps more.
         same_person_overlap: two poses of one frame that overlap (OKS or IoU) by more are one person seen twice.
-        on_feet_fit: how well a pose of somebody upright must fit what is expected of somebody upright.
         remember_s: how long somebody lost inside the picture is known again, as a new track with the same id.
         known_within: how far from the way that they were on, in body lengths.
         known_fit: how well a pose must fit what is expected of them.
@@ -50,10 +49,9 @@ class TrackSettings:
     max_reach: float = 1.2
     min_shrink: float = 0.25
     same_person_overlap: float = 0.6
-    on_feet_fit: float = -5.0
     remember_s: float = 6.0
     known_within: float = 1.2
-    known_fit: float = -6.0
+    known_fit: float = -3.0
     edge_margin: float = 0.02
 
 
@@ -85,7 +83,7 @@ class Track:
 
 _HISTORY_S = 8.0
 _SIZE_HALF_LIFE_S = 20.0
-_ANY_FIT = 20.0  # so much better is any pair that may be than none
+_ANY_FIT = 5.0  # a pose that fits worse by more is better left over, if another fits the track
 # Who was in sight just now is more likely to be seen again than who is out of sight: the logarithm of the odds.
 _IN_SIGHT, _IN_SIGHT_S = 4.0, 0.15
 
@@ -117,14 +115,15 @@ class Tracker:
         """
         ended = self._end_lost(frame)
         sightings, may_begin = self._people(frame)
-        pairs = self._match(sightings, frame=frame)
-        matched = {i for i, _ in pairs}
-        for i, track in pairs:
-            self._follow(track, sightings[i])
+        least_px = self._settings.min_side * frame.height_px
+        new = [ok and s.box.longer_side >= least_px for s, ok in zip(sightings, may_begin, strict=True)]
+        pairs = self._match(sightings, new, frame=frame)
         for i, sighting in enumerate(sightings):
-            is_large = sighting.box.longer_side >= self._settings.min_side * frame.height_px
-            if i not in matched and may_begin[i] and is_large:
-                self._begin(sighting)
+            track = pairs.get(i)
+            if track is not None and not track.ended:
+                self._follow(track, sighting)
+            elif new[i]:
+                self._begin(sighting, known=track)
         return ended
 
     def reset(self) -> None:
@@ -156,17 +155,26 @@ class Tracker:
                 kept.append(sighting)
         return kept, may_begin
 
-    def _match(self, sightings: Sequence[Sighting], *, frame: PoseFrame) -> list[tuple[int, Track]]:
-        """Pair poses with tracks so that all together fit best; forbidden pairs stay apart."""
-        if not sightings or not self.tracks:
-            return []
-        gain = np.zeros((len(sightings), len(self.tracks)))
-        for j, track in enumerate(self.tracks):
+    def _match(self, sightings: Sequence[Sighting], new: Sequence[bool], *, frame: PoseFrame) -> dict[int, Track]:
+        """Pair poses with tracks, living and remembered, so that all together fit best; forbidden pairs stay apart.
+
+        Args:
+            sightings: of one frame.
+            new: whether each may be the first of a track; only these are held against those remembered.
+            frame: the frame.
+        """
+        living = {track.person for track in self.tracks}
+        tracks = [*self.tracks, *(track for track in self._remembered if track.person not in living)]
+        gain = np.zeros((len(sightings), len(tracks)))
+        for j, track in enumerate(tracks):
             motion = motion_of(track.sightings, body_px=track.body_px)
             for i, sighting in enumerate(sightings):
-                gain[i, j] = self._likeness(sighting, motion, frame)
+                if not track.ended:
+                    gain[i, j] = self._likeness(sighting, motion, frame)
+                elif new[i]:
+                    gain[i, j] = self._known_again(sighting, motion)
         rows, columns = linear_sum_assignment(-gain)
-        return [(int(i), self.tracks[j]) for i, j in zip(rows, columns, strict=True) if gain[i, j] > 0]
+        return {int(i): tracks[j] for i, j in zip(rows, columns, strict=True) if gain[i, j] > 0}
 
     def _likeness(self, sighting: Sighting, motion: Motion, frame: PoseFrame) -> float:
         """How well a pose continues a track: 0 if it cannot, else more for a better fit."""
@@ -177,11 +185,15 @@ class Tracker:
         reach = min(s.max_jump + (0.0 if at_edge else s.jump_speed * gap_s), s.max_reach)
         if way_off(motion, sighting) > reach or sighting.box.longer_side < s.min_shrink * motion.body_px:
             return 0.0
-        well = fit(motion, sighting)
-        if well < s.on_feet_fit and is_upright(last) and is_upright(sighting):
-            return 0.0
         in_sight = _IN_SIGHT if gap_s < _IN_SIGHT_S else 0.0
-        return max(1e-3, _ANY_FIT + in_sight + well + shape_fit(motion, sighting))
+        return max(1e-3, fit(motion, sighting) + shape_fit(motion, sighting) + in_sight + _ANY_FIT)
+
+    def _known_again(self, sighting: Sighting, motion: Motion) -> float:
+        """How well a pose is that of somebody remembered: 0 if it cannot be, else more for a better fit."""
+        s = self._settings
+        well = fit(motion, sighting)
+        known = way_off(motion, sighting) < s.known_within and well > s.known_fit
+        return max(1e-3, well + _ANY_FIT) if known else 0.0
 
     def _follow(self, track: Track, sighting: Sighting) -> None:
         gap_s = sighting.time_s - track.last.time_s
@@ -194,24 +206,11 @@ class Tracker:
         enough = len(track.sightings) >= self._settings.confirm_poses and seen_s >= self._settings.confirm_after_s
         track.confirmed = track.confirmed or enough
 
-    def _begin(self, sighting: Sighting) -> None:
+    def _begin(self, sighting: Sighting, *, known: Track | None) -> None:
         """Begin a track; who was lost here a while ago keeps their id, and has to be seen as often as anybody new."""
-        known = self._known(sighting)
-        track = Track(known or self._next_person, [sighting], sighting.box.longer_side, started_s=sighting.time_s)
-        self._next_person += known is None
-        self.tracks.append(track)
-
-    def _known(self, sighting: Sighting) -> int | None:
-        """Give the id of the remembered person whom a pose fits best; None if it fits nobody."""
-        living = {track.person for track in self.tracks}
-        fits = []
-        for track in self._remembered:
-            motion = motion_of(track.sightings, body_px=track.body_px)
-            how_well = fit(motion, sighting)
-            near = way_off(motion, sighting) < self._settings.known_within
-            if track.person not in living and near and how_well > self._settings.known_fit:
-                fits.append((how_well, track.person))
-        return max(fits)[1] if fits else None
+        person = self._next_person if known is None else known.person
+        self._next_person = max(self._next_person, person + 1)
+        self.tracks.append(Track(person, [sighting], sighting.box.longer_side, started_s=sighting.time_s))
 
     def _end_lost(self, frame: PoseFrame) -> list[Track]:
         """End the tracks that were not seen for too long, before they are matched."""
