@@ -86,6 +86,7 @@ _SIZE_HALF_LIFE_S = 20.0
 _ANY_FIT = 5.0  # a pose that fits worse by more is better left over, if another fits the track
 # Who was in sight just now is more likely to be seen again than who is out of sight: the logarithm of the odds.
 _IN_SIGHT, _IN_SIGHT_S = 4.0, 0.15
+_CONFIRMED = 4.0  # the same for who counts as a person, against a pose seen once or twice
 
 
 class Tracker:
@@ -114,16 +115,16 @@ class Tracker:
             The tracks that ended with this frame; the living ones are in `tracks`.
         """
         ended = self._end_lost(frame)
-        sightings, may_begin = self._people(frame)
-        least_px = self._settings.min_side * frame.height_px
-        new = [ok and s.box.longer_side >= least_px for s, ok in zip(sightings, may_begin, strict=True)]
-        pairs = self._match(sightings, new, frame=frame)
+        sightings = self._people(frame)
+        pairs = self._match(sightings, frame=frame)
+        followed = {i: track for i, track in pairs.items() if not track.ended}
+        for i, track in followed.items():
+            self._follow(track, sightings[i])
+        taken = [sightings[i] for i in followed]
         for i, sighting in enumerate(sightings):
-            track = pairs.get(i)
-            if track is not None and not track.ended:
-                self._follow(track, sighting)
-            elif new[i]:
-                self._begin(sighting, known=track)
+            if i not in followed and self._may_begin(sighting, taken, frame):
+                self._begin(sighting, known=pairs.get(i))
+                taken.append(sighting)
         return ended
 
     def reset(self) -> None:
@@ -135,48 +136,42 @@ class Tracker:
         self.tracks = [other for other in self.tracks if other is not track]
         self._remembered = [other for other in self._remembered if other is not track]
 
-    def _people(self, frame: PoseFrame) -> tuple[list[Sighting], list[bool]]:
-        """Drop poses that are nobody, and the weaker of two poses on one body.
-
-        Returns:
-            The others, and whether each may be somebody new: not where the box of a surer one is, for that is mostly a
-            second pose of one person, unless somebody was being followed there.
-        """
+    def _people(self, frame: PoseFrame) -> list[Sighting]:
+        """Drop poses that are nobody, and the weaker of two poses on one body; the surest first."""
         found = []
         for pose in (without_far_joints(pose, frame) for pose in frame.poses):
             box = box_of(pose)
             if box is not None and box.longer_side >= self._settings.min_side_kept * frame.height_px:
                 found.append(Sighting(frame.time_s, pose, box))
         found.sort(key=lambda s: -float(s.pose.score.mean()))
-        kept, may_begin, most = list[Sighting](), list[bool](), self._settings.same_person_overlap
+        kept: list[Sighting] = []
         for sighting in found:
-            if all(same_body(sighting, other) < most for other in kept):
-                may_begin.append(all(iou(sighting.box, other.box) < most for other in kept))
+            if all(same_body(sighting, other) < self._settings.same_person_overlap for other in kept):
                 kept.append(sighting)
-        return kept, may_begin
+        return kept
 
-    def _match(self, sightings: Sequence[Sighting], new: Sequence[bool], *, frame: PoseFrame) -> dict[int, Track]:
-        """Pair poses with tracks, living and remembered, so that all together fit best; forbidden pairs stay apart.
+    def _may_begin(self, sighting: Sighting, taken: Sequence[Sighting], frame: PoseFrame) -> bool:
+        """Say whether a pose may be somebody new: large enough, and no second, different pose of somebody there."""
+        most = self._settings.same_person_overlap
+        large = sighting.box.longer_side >= self._settings.min_side * frame.height_px
+        return large and all(iou(sighting.box, other.box) < most for other in taken)
 
-        Args:
-            sightings: of one frame.
-            new: whether each may be the first of a track; only these are held against those remembered.
-            frame: the frame.
-        """
+    def _match(self, sightings: Sequence[Sighting], *, frame: PoseFrame) -> dict[int, Track]:
+        """Pair poses with tracks, living and remembered, so that all together fit best; forbidden pairs stay apart."""
         living = {track.person for track in self.tracks}
         tracks = [*self.tracks, *(track for track in self._remembered if track.person not in living)]
         gain = np.zeros((len(sightings), len(tracks)))
         for j, track in enumerate(tracks):
             motion = motion_of(track.sightings, body_px=track.body_px)
             for i, sighting in enumerate(sightings):
-                if not track.ended:
-                    gain[i, j] = self._likeness(sighting, motion, frame)
-                elif new[i]:
+                if track.ended:
                     gain[i, j] = self._known_again(sighting, motion)
+                else:
+                    gain[i, j] = self._likeness(sighting, motion, frame, confirmed=track.confirmed)
         rows, columns = linear_sum_assignment(-gain)
         return {int(i): tracks[j] for i, j in zip(rows, columns, strict=True) if gain[i, j] > 0}
 
-    def _likeness(self, sighting: Sighting, motion: Motion, frame: PoseFrame) -> float:
+    def _likeness(self, sighting: Sighting, motion: Motion, frame: PoseFrame, *, confirmed: bool) -> float:
         """How well a pose continues a track: 0 if it cannot, else more for a better fit."""
         last, s = motion.last, self._settings
         gap_s = sighting.time_s - last.time_s
@@ -185,8 +180,8 @@ class Tracker:
         reach = min(s.max_jump + (0.0 if at_edge else s.jump_speed * gap_s), s.max_reach)
         if way_off(motion, sighting) > reach or sighting.box.longer_side < s.min_shrink * motion.body_px:
             return 0.0
-        in_sight = _IN_SIGHT if gap_s < _IN_SIGHT_S else 0.0
-        return max(1e-3, fit(motion, sighting) + shape_fit(motion, sighting) + in_sight + _ANY_FIT)
+        sooner = (_CONFIRMED + (_IN_SIGHT if gap_s < _IN_SIGHT_S else 0.0)) if confirmed else 0.0
+        return max(1e-3, fit(motion, sighting) + shape_fit(motion, sighting) + sooner + _ANY_FIT)
 
     def _known_again(self, sighting: Sighting, motion: Motion) -> float:
         """How well a pose is that of somebody remembered: 0 if it cannot be, else more for a better fit."""

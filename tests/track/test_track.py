@@ -63,7 +63,7 @@ def test_a_short_gap_keeps_the_person(gap_s: float) -> None:
 
 def test_a_long_gap_ends_the_person_and_says_that_it_was_not_at_an_edge() -> None:
     tracker = Tracker()
-    frames = frames_of(lambda _: standing_body(), duration_s=8.0, hidden=[(2.0, 5.0)])
+    frames = frames_of(lambda _: standing_body(), duration_s=12.0, hidden=[(2.0, 9.0)])
 
     ended = [track for frame in frames for track in tracker.update(frame)]
 
@@ -265,7 +265,7 @@ def test_a_flicker_of_a_few_frames_is_never_a_person() -> None:
 def test_settings_decide_how_long_a_gap_may_be() -> None:
     frames = frames_of(lambda _: standing_body(), duration_s=4.0, hidden=[(1.0, 2.5)])
 
-    seen = follow(Tracker(TrackSettings(max_gap_s=1.0)), frames)
+    seen = follow(Tracker(TrackSettings(max_gap_s=1.0, remember_s=1.0)), frames)
 
     assert people_of(seen) == {1, 2}
 
