@@ -86,7 +86,7 @@ _SIZE_HALF_LIFE_S = 20.0
 _ANY_FIT = 5.0  # a pose that fits worse by more is better left over, if another fits the track
 # Who was in sight just now is more likely to be seen again than who is out of sight: the logarithm of the odds.
 _IN_SIGHT, _IN_SIGHT_S = 4.0, 0.15
-_CONFIRMED = 4.0  # the same for who counts as a person, against a pose seen once or twice
+_CONFIRMED = 14.0  # the same for who counts as a person, against a pose seen once or twice
 
 
 class Tracker:
