@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from har.bench.machine import describe_machine
 from har.errors import ConfigError
@@ -28,6 +29,7 @@ from har.synth.noise import BoolArray
 from har.track import OKS_FALLOFF, TrackSettings, follow
 
 Say: TypeAlias = Callable[[str], None]
+Ints: TypeAlias = npt.NDArray[np.int64]
 Ids: TypeAlias = "list[list[tuple[int, Pose]]]"
 """For each frame, who is where: an id and a pose."""
 
@@ -176,7 +178,7 @@ def sequence_data(scene: CrossingScene, tracks: Ids) -> dict[str, Any]:
         tracks: who is said to be where.
     """
     counted = scene.counted & _large_enough(scene)
-    true_ids, found_ids, alike = list[Array](), list[Array](), list[Array]()
+    true_ids, found_ids, alike = list[Ints](), list[Ints](), list[Array]()
     for t, people in enumerate(tracks):
         there = np.flatnonzero(scene.visits[t] >= 0)
         poses = [pose for _, pose in people]
@@ -231,19 +233,19 @@ def oks_of(poses: Sequence[Pose], xy: Array, *, joints: BoolArray | None) -> Arr
     return np.asarray(np.nan_to_num(alike))
 
 
-def _renumber(ids: Sequence[Array]) -> tuple[list[Array], int]:
+def _renumber(ids: Sequence[Ints]) -> tuple[list[Ints], int]:
     """Give ids counted from 0 without holes, and how many there are."""
     every = np.unique(np.concatenate(ids)) if ids else np.zeros(0, dtype=int)
-    return [np.searchsorted(every, frame) for frame in ids], len(every)
+    return [np.asarray(np.searchsorted(every, frame)) for frame in ids], len(every)
 
 
 def as_text(result: dict[str, Any]) -> str:
     """Write the result for people."""
     machine = result["machine"]
+    columns = f"{'':12}{'scenes':>7}{'people':>7}{'tracks':>7}{'IDF1':>8}{'HOTA':>8}{'switches':>9}{'breaks':>7}"
     lines = [
         f"{result['scenes']} simulated scenes of seed {result['seed']}, {result['similarity']}; {machine['processor']}",
-        f"{'':12}{'scenes':>7}{'people':>7}{'tracks':>7}{'IDF1':>8}{'HOTA':>8}{'switches':>9}{'breaks':>7}"
-        f"{'best possible IDF1, HOTA':>26}",
+        f"{columns}{'best possible IDF1, HOTA':>26}",
     ]
     for row in result["rows"]:
         best = f"{row['best_idf1']:.3f}, {row['best_hota']:.3f}"

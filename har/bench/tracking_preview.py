@@ -1,4 +1,4 @@
-"""Simulated scenes with their tracks as a picture: moments with a colour for each track, and who was where over time."""
+"""Simulated scenes with their tracks as a picture: moments, a colour for each track, and who was where over time."""
 
 from __future__ import annotations
 

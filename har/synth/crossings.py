@@ -271,7 +271,7 @@ def _fall_beside(stage: _Stage) -> None:
 
 
 def _moved(points: Array, *, by: Array) -> Array:
-    return points + np.array([by[0], by[1], 0.0])
+    return np.asarray(points + np.array([by[0], by[1], 0.0]))
 
 
 def _add_others(stage: _Stage, n: int) -> None:
@@ -314,15 +314,15 @@ def _draw(rng: np.random.Generator, *, kind: str, name: str) -> CrossingScene | 
     if not _apart(people):
         return None
     sight = look(people, camera=stage.camera, boxes=stage.boxes)
-    visits = _visits(sight.inside.any(axis=-1), rate_hz=rate_hz)
+    visits = _visits(np.asarray(sight.inside.any(axis=-1)), rate_hz=rate_hz)
     if not _shows(kind, sight, visits, people, rate_hz=rate_hz):
         return None
     joints = observe_together(people, sight, camera=stage.camera, rate_hz=rate_hz, weather=random_weather(rng),
                               rng=rng, boxes=stage.boxes)  # fmt: skip
     frames, whose = _frames(rng, joints, time_s + BEFORE_S, camera=stage.camera)
-    labels = tuple(zip(*(member.labels for member in people), strict=True))
+    done = tuple(zip(*(member.labels for member in people), strict=True))
     return CrossingScene(id=name, kind=kind, frames=frames, whose=whose, visits=visits, xy=sight.xy,
-                         seen=sight.seen, rate_hz=rate_hz, labels=labels)  # fmt: skip
+                         seen=sight.seen, rate_hz=rate_hz, labels=done)  # fmt: skip
 
 
 def _apart(people: list[Member]) -> bool:

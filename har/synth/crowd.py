@@ -5,8 +5,9 @@ A body hides another's joint where the line of sight to the joint passes through
 `LOST_SHARE` of the joints hidden or outside there is no pose at all, and with somewhat fewer it is mostly lost.
 
 Where the boxes of two bodies overlap by more than `MERGE_IOU`, an estimator confuses them for moments (detectors give
-up one of two boxes that overlap by about half): it gives the nearer body only, or the nearer body with an arm, the legs or the trunk of the farther one, or
-both poses on the nearer body. How often and how long is the project's own estimate: nobody's measurement.
+up one of two boxes that overlap by about half): it gives the nearer body only, or the nearer body with an arm, the legs
+or the trunk of the farther one, or both poses on the nearer body. How often and how long is the project's own estimate:
+nobody's measurement.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def look(people: Sequence[Member], *, camera: Camera, boxes: Sequence[Box]) -> S
     xy = np.stack([pixels[:, :N_COCO] for pixels, _ in projected], axis=1)
     size = np.array([camera.width_px, camera.height_px])
     with np.errstate(invalid="ignore"):
-        inside = ((xy >= 0) & (xy < size)).all(axis=-1)
+        inside = np.asarray(((xy >= 0) & (xy < size)).all(axis=-1))
     free = np.ones_like(inside)
     for m, member in enumerate(people):
         joints = member.points[:, :N_COCO]
@@ -138,8 +139,8 @@ def _confuse(
     """Let two people who overlap be taken for one at times; changes `joints`."""
     in_the_way = overlap(sight.xy[:, one], sight.xy[:, other]) > MERGE_IOU
     chance = rng.random(len(in_the_way))
-    ends_at, way, part = -1, "", _MIXED_PARTS[0]
-    for t in np.flatnonzero(in_the_way):
+    ends_at, way, part = -1, "", tuple[int, ...]()
+    for t in np.flatnonzero(in_the_way).tolist():
         if t > ends_at:
             if chance[t] > MERGES_HZ / rate_hz:
                 continue

@@ -13,7 +13,7 @@ from math import exp, hypot, log
 
 import numpy as np
 
-from har.track.sightings import Sighting, oks, moved_by, stature_of, trunk_of
+from har.track.sightings import Sighting, moved_by, oks, stature_of, trunk_of
 
 _FIT_S = 1.0
 _FIT_POSES, _FIT_LEAST_S = 4, 0.25
@@ -90,6 +90,12 @@ def way_off(motion: Motion, sighting: Sighting) -> float:
     return hypot(x - x0 - share * way_x, y - y0 - share * way_y) / motion.body_px
 
 
+def size_change(motion: Motion, sighting: Sighting) -> float | None:
+    """Give the logarithm of how much larger a body is than it was; None if too little of it is seen."""
+    stature_px = stature_of(sighting)
+    return None if stature_px is None or not motion.stature_px else log(max(stature_px, 1e-3) / motion.stature_px)
+
+
 def fit(motion: Motion, sighting: Sighting) -> float:
     """Give how well a pose fits what is expected: a log likelihood, up to a constant; larger is better.
 
@@ -101,9 +107,8 @@ def fit(motion: Motion, sighting: Sighting) -> float:
     gone_on = _place_fit(motion, x - vx * gap_s, y - vy * gap_s, gap_s=gap_s)
     stopped = _place_fit(motion, x, y, gap_s=gap_s) + log(1 - exp(-max(gap_s, 1e-3) / _STOPS_AFTER_S))
     sigma = _SIZE[0] + _SIZE[1] * gap_s
-    stature_px = stature_of(sighting)
-    known = stature_px is not None and motion.stature_px is not None
-    larger = log(stature_px / motion.stature_px) if known else sigma
+    larger = size_change(motion, sighting)
+    larger = sigma if larger is None else larger  # where it is not known, as much as is usual
     return max(gone_on, stopped) + _log_likelihood(larger, sigma=sigma)
 
 

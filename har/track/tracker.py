@@ -7,14 +7,15 @@ danger classifier and no guards, a clip of people who come and go gave about a h
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from har.records import PoseFrame
-from har.track.motion import Motion, fit, motion_of, shape_fit, way_off
-from har.track.sightings import Box, Sighting, box_of, iou, oks, same_body, without_far_joints
+from har.track.motion import Motion, fit, motion_of, shape_fit, size_change, way_off
+from har.track.sightings import Box, Sighting, box_of, iou, same_body, without_far_joints
+
 
 @dataclass(frozen=True, slots=True)
 class TrackSettings:
@@ -27,11 +28,14 @@ class TrackSettings:
         confirm_within_s: longest time without a pose before a track not yet confirmed ends.
         min_side: smallest longer box side of a new person, in frame heights; smaller ones are mostly ghosts.
         min_side_kept: the same for a person already followed.
-        max_jump: farthest a body centre moves between two poses, in body lengths, plus `jump_speed` a second.
+        max_jump: farthest a body's centre may be from the way it was on, in body lengths, plus `jump_speed` a second.
         jump_speed: how much farther for each second of gap, in body lengths per second.
         max_reach: farthest of all, however long the gap, in body lengths.
         min_shrink: smallest longer box side of the next pose, as a share of the body's; a body seen end on keeps more.
-        same_person_overlap: two poses of one frame that overlap (OKS or IoU) by more are one person seen twice.
+        same_person_overlap: two poses of one frame with a larger OKS are one person seen twice; and where the box of
+            somebody followed overlaps another pose's by more, that pose begins nobody new.
+        other_size: how much larger or smaller somebody else is who appears within reach: a logarithm of the stature.
+        other_place: how far off they must be for that to tell, in body lengths; falling makes a body look small too.
         remember_s: how long somebody lost inside the picture is known again, as a new track with the same id.
         known_within: how far from the way that they were on, in body lengths.
         known_fit: how well a pose must fit what is expected of them.
@@ -49,9 +53,11 @@ class TrackSettings:
     max_reach: float = 1.2
     min_shrink: float = 0.25
     same_person_overlap: float = 0.6
+    other_size: float = 0.5
+    other_place: float = 0.3
     remember_s: float = 6.0
     known_within: float = 1.2
-    known_fit: float = -3.0
+    known_fit: float = -2.0
     edge_margin: float = 0.02
 
 
@@ -92,8 +98,10 @@ _CONFIRMED = 14.0  # the same for who counts as a person, against a pose seen on
 class Tracker:
     """Follows everybody in one camera's view.
 
-    Matching is by OKS and box overlap together, solved as one assignment (Hungarian method). A pose that jumps,
-    shrinks or touches nobody starts a track of its own, which must be seen a few times before it counts.
+    Poses are paired with people by how well they fit what is expected of each (place, size, joints: see `motion`),
+    solved as one assignment (Hungarian method). A pose that jumps, shrinks or touches nobody starts a track of its own,
+    which must be seen a few times before it counts. Somebody lost inside the picture is remembered for a while: where
+    they could be by now, a new track gets their id back.
 
     Args:
         settings: what counts as one person.
@@ -178,7 +186,10 @@ class Tracker:
         # Who was last seen at an edge comes back there; anything farther in is somebody or something else.
         at_edge = self.touches_edge(last.box, frame)
         reach = min(s.max_jump + (0.0 if at_edge else s.jump_speed * gap_s), s.max_reach)
-        if way_off(motion, sighting) > reach or sighting.box.longer_side < s.min_shrink * motion.body_px:
+        off = way_off(motion, sighting)
+        if off > reach or sighting.box.longer_side < s.min_shrink * motion.body_px:
+            return 0.0
+        if off > s.other_place and abs(size_change(motion, sighting) or 0.0) > s.other_size:
             return 0.0
         sooner = (_CONFIRMED + (_IN_SIGHT if gap_s < _IN_SIGHT_S else 0.0)) if confirmed else 0.0
         return max(1e-3, fit(motion, sighting) + shape_fit(motion, sighting) + sooner + _ANY_FIT)
