@@ -57,7 +57,7 @@ class TrackSettings:
     other_place: float = 0.3
     remember_s: float = 6.0
     known_within: float = 1.2
-    known_fit: float = -2.0
+    known_fit: float = -3.0
     edge_margin: float = 0.02
 
 
@@ -92,7 +92,7 @@ _SIZE_HALF_LIFE_S = 20.0
 _ANY_FIT = 5.0  # a pose that fits worse by more is better left over, if another fits the track
 # Who was in sight just now is more likely to be seen again than who is out of sight: the logarithm of the odds.
 _IN_SIGHT, _IN_SIGHT_S = 4.0, 0.15
-_CONFIRMED = 14.0  # the same for who counts as a person, against a pose seen once or twice
+_GLIMPSE = 0.25  # a pose is rather that of somebody who counts as a person than of one seen once or twice
 
 
 class Tracker:
@@ -191,8 +191,9 @@ class Tracker:
             return 0.0
         if off > s.other_place and abs(size_change(motion, sighting) or 0.0) > s.other_size:
             return 0.0
-        sooner = (_CONFIRMED + (_IN_SIGHT if gap_s < _IN_SIGHT_S else 0.0)) if confirmed else 0.0
-        return max(1e-3, fit(motion, sighting) + shape_fit(motion, sighting) + sooner + _ANY_FIT)
+        in_sight = _IN_SIGHT if confirmed and gap_s < _IN_SIGHT_S else 0.0
+        well = max(1e-3, fit(motion, sighting) + shape_fit(motion, sighting) + in_sight + _ANY_FIT)
+        return well if confirmed else _GLIMPSE * well
 
     def _known_again(self, sighting: Sighting, motion: Motion) -> float:
         """How well a pose is that of somebody remembered: 0 if it cannot be, else more for a better fit."""
