@@ -186,10 +186,9 @@ class Tracker:
         # Who was last seen at an edge comes back there; anything farther in is somebody or something else.
         at_edge = self.touches_edge(last.box, frame)
         reach = min(s.max_jump + (0.0 if at_edge else s.jump_speed * gap_s), s.max_reach)
-        off = way_off(motion, sighting)
-        if off > reach or sighting.box.longer_side < s.min_shrink * motion.body_px:
+        if way_off(motion, sighting) > reach or sighting.box.longer_side < s.min_shrink * motion.body_px:
             return 0.0
-        if off > s.other_place and abs(size_change(motion, sighting) or 0.0) > s.other_size:
+        if self._is_other(sighting, motion):
             return 0.0
         in_sight = _IN_SIGHT if confirmed and gap_s < _IN_SIGHT_S else 0.0
         well = max(1e-3, fit(motion, sighting) + shape_fit(motion, sighting) + in_sight + _ANY_FIT)
@@ -200,7 +199,12 @@ class Tracker:
         s = self._settings
         well = fit(motion, sighting)
         known = way_off(motion, sighting) < s.known_within and well > s.known_fit
-        return max(1e-3, well + _ANY_FIT) if known else 0.0
+        return max(1e-3, well + _ANY_FIT) if known and not self._is_other(sighting, motion) else 0.0
+
+    def _is_other(self, sighting: Sighting, motion: Motion) -> bool:
+        """Say whether a pose is of somebody of another size who is not quite there."""
+        size = size_change(motion, sighting) or 0.0
+        return way_off(motion, sighting) > self._settings.other_place and abs(size) > self._settings.other_size
 
     def _follow(self, track: Track, sighting: Sighting) -> None:
         gap_s = sighting.time_s - track.last.time_s
