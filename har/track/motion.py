@@ -90,6 +90,12 @@ def way_off(motion: Motion, sighting: Sighting) -> float:
     return hypot(x - x0 - share * way_x, y - y0 - share * way_y) / motion.body_px
 
 
+def goes_out(motion: Motion, *, now_s: float, width_px: float) -> bool:
+    """Say whether somebody who goes on as they went is at or beyond the left or right edge of the picture by now."""
+    moved_px = motion.velocity[0] * (now_s - motion.last.time_s)
+    return motion.last.box.x0 + moved_px < 0 or motion.last.box.x1 + moved_px > width_px
+
+
 def size_change(motion: Motion, sighting: Sighting) -> float | None:
     """Give the logarithm of how much larger a body is than it was; None if too little of it is seen."""
     stature_px = stature_of(sighting)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from har.records import PoseFrame
-from har.track.motion import Motion, fit, motion_of, shape_fit, size_change, way_off
+from har.track.motion import Motion, fit, goes_out, motion_of, shape_fit, size_change, way_off
 from har.track.sightings import Box, Sighting, box_of, iou, same_body, without_far_joints
 
 
@@ -170,7 +170,7 @@ class Tracker:
         tracks = [*self.tracks, *(track for track in self._remembered if track.person not in living)]
         gain = np.zeros((len(sightings), len(tracks)))
         for j, track in enumerate(tracks):
-            motion = motion_of(track.sightings, body_px=track.body_px)
+            motion = _motion(track)
             for i, sighting in enumerate(sightings):
                 if track.ended:
                     gain[i, j] = self._known_again(sighting, motion)
@@ -232,20 +232,26 @@ class Tracker:
                 track.ended = "edge" if self.touches_edge(track.last.box, frame) else "gap"
                 ended.append(track)
         self.tracks = [t for t in self.tracks if not t.ended]
-        self._remember(ended, now_s=frame.time_s)
+        self._remember(ended, frame)
         return ended
 
-    def _remember(self, ended: Sequence[Track], *, now_s: float) -> None:
-        """Remember those lost inside the picture for a while; who left by an edge is somebody new when they come."""
+    def _remember(self, ended: Sequence[Track], frame: PoseFrame) -> None:
+        """Remember those lost inside the picture for a while; who went out of it is somebody new when they come."""
         again = {track.person for track in self.tracks if track.confirmed}
-        kept = [*self._remembered, *(track for track in ended if track.confirmed and track.ended == "gap")]
-        since_s = now_s - self._settings.remember_s
+        lost = [track for track in ended if track.confirmed and track.ended == "gap"]
+        stayed = [track for track in lost if not goes_out(_motion(track), now_s=frame.time_s, width_px=frame.width_px)]
+        since_s = frame.time_s - self._settings.remember_s
+        kept = [*self._remembered, *stayed]
         self._remembered = [t for t in kept if t.last.time_s >= since_s and t.person not in again]
 
     def touches_edge(self, box: Box, frame: PoseFrame) -> bool:
         """Say whether a box touches the left or right edge, the ways people leave a room's picture."""
         margin = self._settings.edge_margin * frame.width_px
         return box.x0 < margin or box.x1 > frame.width_px - margin
+
+
+def _motion(track: Track) -> Motion:
+    return motion_of(track.sightings, body_px=track.body_px)
 
 
 @dataclass(slots=True)
