@@ -141,7 +141,8 @@ def _head(plan: LifePlan) -> Row:
     """Give what makes rows comparable: the model, the seed, and all code between simulation and alert."""
     house = Path(har.__file__).parent
     files = sorted((house / "synth").glob("*.py"))
-    files += [house / name for name in ("track.py", "windows.py", "alerts.py", "records.py", "service/pipeline.py")]
+    files += sorted((house / "track").glob("*.py"))
+    files += [house / name for name in ("windows.py", "alerts.py", "records.py", "service/pipeline.py")]
     files += sorted((house / "models").glob("risk*.py")) + sorted((house / "models").glob("confirm*.py"))
     files += [house / "models" / "posture.py", house / "training" / "replay.py", Path(__file__)]
     code = sha256("\n".join(code_of(file) for file in files).encode()).hexdigest()[:16]

@@ -112,6 +112,27 @@ def pose(
     show_result(result, as_text, file=json)
 
 
+@app.command("tracking", epilog="Example: har bench tracking --scenes 100 --preview tracks.png")
+def tracking(
+    scenes: Annotated[int, typer.Option(min=1, metavar="N", help="Simulated scenes of 13 s; kinds take turns.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed is other people in other rooms.")] = 0,
+    preview: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the scenes with the lowest scores: truth and tracks.")
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure who is who when people cross, hide each other, leave and fall: IDF1, HOTA, id switches."""
+    from har.bench.tracking import as_text, bench_tracking
+    from har.bench.tracking_preview import draw_scenes
+
+    if preview is not None and (preview.suffix.lower() != ".png" or not preview.absolute().parent.is_dir()):
+        raise ConfigError(f"--preview {preview}: must be a .png file in a folder that exists.")
+    result, judged = bench_tracking(scenes=scenes, seed=seed, say=say)
+    if preview is not None:
+        draw_scenes(judged, [each["idf1"] for each in result["each"]], file=preview)
+    show_result(result, as_text, file=json)
+
+
 @app.command("labels", epilog="Example: har bench labels --clips 120")
 def labels(
     clips: Annotated[int, typer.Option(min=1, metavar="N", help="Simulated clips of people never learnt from.")] = 120,

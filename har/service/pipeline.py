@@ -254,6 +254,7 @@ class Pipeline:
                 events += person.rule.finish(posture, source_time_s=frame.source_time_s, why="left")
             else:
                 person.lost_s = frame.time_s
+                self.tracker.forget(track)  # whoever appears there is held against the danger, not only the place
         return events
 
     def _watch(self, person: _Person, frame: PoseFrame) -> list[Event]:

@@ -98,7 +98,7 @@ def random_weather(rng: np.random.Generator) -> Weather:
 
 def observe(
     points: Array, labels: list[str], *, body: Body, camera: Camera, rate_hz: float, weather: Weather,
-    rng: np.random.Generator, boxes: Sequence[Box] = (),
+    rng: np.random.Generator, boxes: Sequence[Box] = (), behind: BoolArray | None = None, foreground: bool = True,
 ) -> FloatArray:  # fmt: skip
     """Give the COCO-17 joints that an estimator would report.
 
@@ -111,6 +111,8 @@ def observe(
         weather: how hard the clip is.
         rng: source of the noise.
         boxes: furniture that may stand in front.
+        behind: (T, 17) joints that something else hides, such as other people.
+        foreground: whether something may stand in front that nothing is told of.
 
     Returns:
         (T, 17, 3) x and y in pixels and score; x and y NaN and the score 0 in frames without a pose.
@@ -120,8 +122,12 @@ def observe(
     xy_px = np.where(behind_camera[:, None, None], -1e3, xy_px)
     exact = xy_px[:, :N_COCO]
     trunk_px = camera.focal_px * TRUNK_SHARE * body.stature_m / np.maximum(depth_m[:, P["pelvis"]], 0.3)
-    hidden = _behind_body(xy_px, depth_m, body=body, camera=camera)
-    covered = behind_boxes(points[:, :N_COCO], boxes, camera=camera) | _behind_something(rng, exact, camera=camera)
+    hidden = _behind_itself(xy_px, depth_m, body=body, camera=camera)
+    covered = behind_boxes(points[:, :N_COCO], boxes, camera=camera)
+    if foreground:
+        covered |= _behind_something(rng, exact, camera=camera)
+    if behind is not None:
+        covered |= behind
     hidden |= covered
     outside = _outside(exact, camera=camera)
     down = np.array([label in ("lie", "fall") for label in labels])
@@ -142,10 +148,29 @@ def observe(
     return joints
 
 
-def _behind_body(xy_px: Array, depth_m: Array, *, body: Body, camera: Camera) -> BoolArray:
-    """Give (T, 17) whether a joint lies behind a part of the body itself."""
+def _behind_itself(xy_px: Array, depth_m: Array, *, body: Body, camera: Camera) -> BoolArray:
+    """Give (T, 17) whether a joint lies behind another part of its own body."""
+    covers = _covers(xy_px[:, :N_COCO], depth_m[:, :N_COCO], xy_px, depth_m, body=body, camera=camera)
+    return np.asarray((covers & ~_OWN).any(axis=-1))
+
+
+def behind_body(joints: Array, points: Array, *, body: Body, camera: Camera) -> BoolArray:
+    """Give (T, 17) whether a joint of somebody lies behind the body of somebody else.
+
+    Args:
+        joints: (T, 17, 3) metres in the room, of the one.
+        points: (T, P, 3) metres, of the other.
+        body: the other's.
+        camera: through which they are seen.
+    """
+    with np.errstate(invalid="ignore"):  # behind the camera there are no pixels, and nothing is hidden there
+        return np.asarray(_covers(*camera.project(joints), *camera.project(points), body=body, camera=camera).any(-1))
+
+
+def _covers(joint_px: Array, joint_m: Array, xy_px: Array, depth_m: Array, *, body: Body, camera: Camera) -> BoolArray:
+    """Give (T, 17, K) whether a joint (T, 17, 2), (T, 17) deep, lies behind a part of a body (T, P, 2), (T, P)."""
     start, end = xy_px[:, None, _COVER_ENDS[:, 0]], xy_px[:, None, _COVER_ENDS[:, 1]]  # (T, 1, K, 2)
-    joint = xy_px[:, :N_COCO, None]  # (T, 17, 1, 2)
+    joint = joint_px[:, :, None]  # (T, 17, 1, 2)
     way = end - start
     share = np.einsum("tjkc,tjkc->tjk", joint - start, np.broadcast_to(way, (*way.shape[:1], N_COCO, *way.shape[2:])))
     share /= np.maximum((way**2).sum(-1), 1e-9)
@@ -156,8 +181,7 @@ def _behind_body(xy_px: Array, depth_m: Array, *, body: Body, camera: Camera) ->
     cover_m = start_m + share * (end_m - start_m)
     radius_m = body.radius_m[_COVER_ENDS].mean(axis=1) * _COVER_FACTOR
     inside = distance_px < 0.9 * radius_m * camera.focal_px / np.maximum(cover_m, 0.2)
-    nearer = cover_m < depth_m[:, :N_COCO, None] - _HIDDEN_DEPTH_M
-    return np.asarray((inside & nearer & ~_OWN).any(axis=-1))
+    return np.asarray(inside & (cover_m < joint_m[:, :, None] - _HIDDEN_DEPTH_M))
 
 
 def behind_boxes(joints: Array, boxes: Sequence[Box], *, camera: Camera) -> BoolArray:

@@ -28,7 +28,19 @@ COMMANDS = (
     + [f"synth {name}" for name in ("clips", "falls", "life", "scenes", "video")]
     + [
         f"bench {name}"
-        for name in ("clip", "falls", "few-clips", "labels", "life", "pipeline", "pose", "risk", "stream", "train")
+        for name in (
+            "clip",
+            "falls",
+            "few-clips",
+            "labels",
+            "life",
+            "pipeline",
+            "pose",
+            "risk",
+            "stream",
+            "tracking",
+            "train",
+        )
     ]
     + [f"config {name}" for name in ("init", "check", "schema")]
 )

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from har.likeness import oks
 from har.records import SEEN_SCORE, FloatArray, Pose, PoseFrame
 from har.track import Tracker, TrackSettings, box_of, iou
+from har.track import follow as follow_recording
 from tests.builders import (
     HEIGHT_PX,
     START_S,
@@ -64,7 +65,7 @@ def test_a_short_gap_keeps_the_person(gap_s: float) -> None:
 
 def test_a_long_gap_ends_the_person_and_says_that_it_was_not_at_an_edge() -> None:
     tracker = Tracker()
-    frames = frames_of(lambda _: standing_body(), duration_s=8.0, hidden=[(2.0, 5.0)])
+    frames = frames_of(lambda _: standing_body(), duration_s=12.0, hidden=[(2.0, 9.0)])
 
     ended = [track for frame in frames for track in tracker.update(frame)]
 
@@ -107,6 +108,114 @@ def test_two_people_who_cross_while_one_hides_the_other_keep_their_numbers() -> 
     assert people_of(seen) == {1, 2}
     goes_right = 1 if seen[0][1][0] < seen[0][2][0] else 2
     assert seen[-1][goes_right][0] > 500
+
+
+@pytest.mark.parametrize("speed_px_s", [60.0, 90.0])
+def test_two_seconds_behind_somebody_keep_the_number_though_the_walk_goes_on(speed_px_s: float) -> None:
+    def going(at_s: float) -> FloatArray:
+        return standing_body(x_px=80 + speed_px_s * at_s)
+
+    frames = frames_of(going, lambda _: standing_body(x_px=320, px_per_m=170), duration_s=6.0)
+    hidden = [pose_frame(f.poses[1:] if 1.9 < f.source_time_s < 3.9 else f.poses, at_s=f.source_time_s) for f in frames]
+
+    seen = follow(Tracker(), hidden)
+
+    assert people_of(seen) == {1, 2}
+    walker = min(seen[0], key=lambda person: seen[0][person][0])
+    assert seen[-1][walker][0] == pytest.approx(80 + 6 * speed_px_s, abs=15)
+
+
+@pytest.mark.parametrize("hidden_s", [2.2, 3.0, 4.0])
+def test_somebody_hidden_for_longer_is_known_again_where_they_stopped_but_has_to_be_confirmed_anew(
+    hidden_s: float,
+) -> None:
+    frames = frames_of(lambda _: standing_body(), duration_s=8.0, hidden=[(2.0, 2.0 + hidden_s)])
+    tracker = Tracker()
+
+    ended, confirmed = list[str](), list[bool]()
+    for frame in frames:
+        ended += [track.ended for track in tracker.update(frame)]
+        confirmed += [t.confirmed for t in tracker.tracks if t.last.time_s == frame.time_s]
+
+    assert ended == ["gap"]
+    assert [track.person for track in tracker.tracks] == [1]
+    assert len(tracker.tracks[0].sightings) < 4.1 * 15  # none from before: nobody falls from then to now
+    assert confirmed.count(False) == 2 * confirmed.index(True)
+
+
+def test_somebody_of_another_size_elsewhere_is_somebody_new() -> None:
+    tall = frames_of(lambda _: standing_body(x_px=250, px_per_m=190), duration_s=2.0)
+    small = frames_of(lambda _: standing_body(x_px=480, px_per_m=90), duration_s=1.0, begin_s=4.5)
+
+    seen = follow(Tracker(), [*tall, *small])
+
+    assert people_of(seen[: len(tall)]) == {1}
+    assert people_of(seen[len(tall) :]) == {2}
+
+
+def test_who_leaves_and_who_comes_in_at_the_other_edge_are_two() -> None:
+    leaving = frames_of(walking_body(from_x_px=320, to_x_px=620, duration_s=2.0), duration_s=2.0)
+    coming = frames_of(walking_body(from_x_px=20, to_x_px=320, duration_s=2.0), duration_s=2.0, begin_s=2.5)
+
+    seen = follow(Tracker(), [*leaving, *coming])
+
+    assert people_of(seen[: len(leaving)]) == {1}
+    assert people_of(seen[len(leaving) :]) == {2}
+
+
+def test_a_fall_beside_somebody_who_stands_keeps_both_numbers() -> None:
+    falling = frames_of(
+        lambda t: standing_body(x_px=300, tilt_rad=float(np.clip(t - 1, 0, 0.6)) * 2.5),
+        lambda _: standing_body(x_px=420, px_per_m=170),
+        duration_s=3.0,
+        rate_hz=10,
+    )
+
+    seen = follow(Tracker(), falling)
+
+    assert people_of(seen) == {1, 2}
+    faller = min(seen[0], key=lambda person: seen[0][person][0])
+    assert seen[-1][faller][1] > seen[0][faller][1] + 60
+    assert abs(seen[-1][3 - faller][1] - seen[0][3 - faller][1]) < 5
+
+
+def test_a_pose_goes_on_with_the_person_rather_than_with_a_glimpse_of_a_moment_ago() -> None:
+    lying = [lying_body(x_px=200)] * 15
+    scrap = lying_body(x_px=200) * 0.2 + np.array([150, 300], dtype=np.float32)
+    bodies = [*lying, scrap.astype(np.float32), *lying]
+
+    seen = follow(Tracker(), [pose_frame([pose_of(body)], at_s=i / 15) for i, body in enumerate(bodies)])
+
+    assert all(list(frame) == [1] for i, frame in enumerate(seen) if i != 15)
+
+
+def test_a_second_different_pose_on_somebody_begins_nobody() -> None:
+    xy = standing_body()
+    turned = xy.copy()
+    turned[5:] = xy[5:] + np.array([0, 60], dtype=np.float32) * (np.arange(12) % 2)[:, None]
+    frames = [pose_frame([pose_of(xy), pose_of(turned, score=0.5)], at_s=i / 15) for i in range(15)]
+
+    assert people_of(follow(Tracker(), frames)) == {1}
+
+
+def test_a_person_forgotten_is_not_known_again() -> None:
+    tracker = Tracker()
+    frames = frames_of(lambda _: standing_body(), duration_s=7.0, hidden=[(2.0, 5.0)])
+
+    for frame in frames:
+        for track in tracker.update(frame):
+            tracker.forget(track)
+
+    assert [track.person for track in tracker.tracks] == [2]
+
+
+def test_a_recording_gives_one_person_for_somebody_lost_and_known_again() -> None:
+    frames = frames_of(lambda _: standing_body(), duration_s=7.0, hidden=[(2.0, 5.0)])
+
+    (person,) = follow_recording(frames)
+
+    assert person.confirmed
+    assert sorted(person.sightings) == [i for i, frame in enumerate(frames) if frame.poses]
 
 
 def test_a_pose_beyond_reach_is_somebody_else() -> None:
@@ -266,7 +375,7 @@ def test_a_flicker_of_a_few_frames_is_never_a_person() -> None:
 def test_settings_decide_how_long_a_gap_may_be() -> None:
     frames = frames_of(lambda _: standing_body(), duration_s=4.0, hidden=[(1.0, 2.5)])
 
-    seen = follow(Tracker(TrackSettings(max_gap_s=1.0)), frames)
+    seen = follow(Tracker(TrackSettings(max_gap_s=1.0, remember_s=1.0)), frames)
 
     assert people_of(seen) == {1, 2}
 
