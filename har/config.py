@@ -138,7 +138,7 @@ class StoreSettings(_Table):
 
 
 POSE_NAMES = (
-    "blazepose, mediapipe, maskrcnn (maskrcnn:480 shrinks pictures to 480 pixels), or the path of a .task "
+    "mediapipe, blazepose, maskrcnn (maskrcnn:480 shrinks pictures to 480 pixels), or the path of a .task "
     "file or of a trained estimator"
 )
 
@@ -147,11 +147,13 @@ class PoseSettings(_Table):
     """How bodies are found in a picture."""
 
     name: Annotated[str, Field(min_length=1), AfterValidator(_local_if_path)] = Field(
-        default="blazepose",
+        default="mediapipe",
         description=POSE_NAMES,
-        examples=["blazepose"],
+        examples=["mediapipe"],
     )
-    max_people: MaxPeople = Field(default=4, description="people looked for in one picture")
+    max_people: MaxPeople | None = Field(
+        default=None, description="people looked for in one picture; unset: 2 with mediapipe, else 4"
+    )
     max_rate_hz: RateHz | None = Field(
         default=None, description="pictures analysed a second at most; unset: every picture"
     )
@@ -443,8 +445,8 @@ site = "home"
 # url = "sqlite:////var/lib/har/har.db"
 
 [pose]
-name = "blazepose"                          # or mediapipe, maskrcnn, or the path of a trained estimator
-max_people = 4                              # people looked for in one picture, 1 to 10
+name = "mediapipe"                          # or blazepose, maskrcnn, or the path of a trained estimator
+# max_people = 4                            # people looked for in one picture, 1 to 10; 2 with mediapipe, else 4
 # max_rate_hz = 15.0                        # pictures analysed a second at most; unset: every picture
 
 [danger]

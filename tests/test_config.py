@@ -28,7 +28,7 @@ def complaint(text: str) -> str:
 def test_an_empty_file_gives_the_documented_defaults() -> None:
     config = parse_config("", name="har.toml")
 
-    assert (config.site, config.pose.name, config.pose.max_people) == ("home", "blazepose", 4)
+    assert (config.site, config.pose.name, config.pose.max_people) == ("home", "mediapipe", None)
     assert (config.danger.threshold, config.danger.confirm_s, config.danger.floor_after_s) == (None, 2.5, 60.0)
     assert config.danger.tell_from == TELL_FROM  # what a bundle's count of suspicions rests on
     assert (config.broker.url, config.store.url, config.model.bundle, dict(config.cameras)) == (None, None, None, {})

@@ -18,7 +18,7 @@ import har
 from graphs.layouts import map_joints
 from har.clips import Clip, find_clip, iterate_clips
 from har.errors import ConfigError
-from har.pose import BLAZEPOSE, MEDIAPIPE, check_estimator, open_estimator, plain_people
+from har.pose import BLAZEPOSE, MEDIAPIPE, USUAL, check_estimator, open_estimator, plain_people, usual_people
 from har.pose.estimators import bundle_of
 from har.pose.weights import blazepose_path, cache_folder
 from har.records import SEEN_SCORE, Frame, Pose, PoseFrame
@@ -43,13 +43,18 @@ class PoseSettings:
 
     Attributes:
         name: the estimator.
-        max_people: most people looked for in a frame.
+        max_people: most people looked for in a frame; None for as many as the service looks for.
         max_rate_hz: frames a second at most; None for every frame.
     """
 
-    name: str = BLAZEPOSE
-    max_people: int = 4
+    name: str = USUAL
+    max_people: int | None = None
     max_rate_hz: float | None = None
+
+    @property
+    def most_people(self) -> int:
+        """Most people looked for in a frame."""
+        return self.max_people or usual_people(self.name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,13 +193,13 @@ def _kept_poses(video: Path, *, pose: PoseSettings) -> Path:
     """Name the file where the poses of a video are kept once they are found."""
     with video.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    what = f"{content}:{pose.max_people}:{pose.max_rate_hz}"
+    what = f"{content}:{pose.most_people}:{pose.max_rate_hz}"
     key = hashlib.sha256(f"{what}:{estimator_digest(pose.name)}".encode()).hexdigest()
     return cache_folder() / "poses" / f"{key[:24]}.npz"
 
 
 def _estimate(video: Path, *, pose: PoseSettings, tell: Tell) -> dict[str, Any]:
-    estimator, rate = open_estimator(pose.name, max_people=pose.max_people), RateLimit(pose.max_rate_hz)
+    estimator, rate = open_estimator(pose.name, max_people=pose.most_people), RateLimit(pose.max_rate_hz)
     times, pts, joints, size = list[float](), list[float](), list[Any](), (0, 0)
     try:
         with open_source(str(video), camera=CAMERA, paced=False, clock=_clock()) as source:
@@ -202,7 +207,7 @@ def _estimate(video: Path, *, pose: PoseSettings, tell: Tell) -> dict[str, Any]:
                 if not rate.lets_through(frame.source_time_s):
                     continue
                 size = (frame.image.shape[1], frame.image.shape[0])
-                joints.append(_row(frame, estimator.estimate(frame), max_people=pose.max_people))
+                joints.append(_row(frame, estimator.estimate(frame), max_people=pose.most_people))
                 times.append(frame.time_s)
                 pts.append(frame.source_time_s)
                 tell(frame.source_time_s)

@@ -32,7 +32,7 @@ def falls(
         list[Path] | None,
         typer.Option(metavar="DIR", help="Recordings that they learn from too, as given to `har train`."),
     ] = None,
-    pose: Annotated[str, typer.Option(metavar="NAME", help="The pose estimator.")] = "blazepose",
+    pose: Annotated[str, typer.Option(metavar="NAME", help="The pose estimator.")] = "mediapipe",
     json: JsonFile = None,
 ) -> None:
     """Run the service on videos of real falls and count falls found, missed, false alerts and delay."""
@@ -51,7 +51,7 @@ def pipeline(
         Path | None,
         typer.Option(metavar="FILE", help="What the cameras show. Default: the sample clip of the project."),
     ] = None,
-    pose: Annotated[str, typer.Option(metavar="NAME", help="The pose estimator.")] = "blazepose",
+    pose: Annotated[str, typer.Option(metavar="NAME", help="The pose estimator.")] = "mediapipe",
     rate: Annotated[int, typer.Option(min=1, metavar="HZ", help="Frames a second of each camera.")] = 30,
     engine: Annotated[str, typer.Option(metavar="NAME", help="What computes the actions, as in `har run`.")] = "torch",
     json: JsonFile = None,

@@ -39,7 +39,7 @@ app.add_typer(config.app, name="config")
 State = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Database and broker address. Default: $XDG_STATE_HOME/har.")
 ]
-POSE_HELP = "blazepose, mediapipe, maskrcnn (maskrcnn:480 for smaller pictures), a .task file or a trained folder."
+POSE_HELP = "mediapipe, blazepose, maskrcnn (maskrcnn:480 for smaller pictures), a .task file or a trained folder."
 Broker = Annotated[str | None, typer.Option(metavar="URL", help="mqtt://HOST:1883 or mqtts://HOST:8883.")]
 
 
@@ -146,7 +146,7 @@ def watch(
 def extract(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files.")],
     out: Annotated[Path, typer.Option("--out", metavar="CLIPS", help="The clip set to write.")],
-    pose: Annotated[str, typer.Option(metavar="NAME", help=POSE_HELP)] = "blazepose",
+    pose: Annotated[str, typer.Option(metavar="NAME", help=POSE_HELP)] = "mediapipe",
     label: Annotated[str | None, typer.Option(metavar="L", help="One label for all videos.")] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Rows of file,start_s,end_s,label,subject,view.")

@@ -12,9 +12,8 @@ from har.bench import pose_people, pose_quality
 from har.bench.contenders import Contender
 from har.bench.people_csv import read_people
 from har.cli.output import count_up, say, show_result
-from har.config import PoseSettings
 from har.errors import ConfigError
-from har.pose import check_estimator
+from har.pose import check_estimator, usual_people
 from har.pose.coco import read_pictures
 from har.pose.coco_protocol import check_coco_installed
 
@@ -87,7 +86,7 @@ def _contenders(estimators: Sequence[str], max_people: int | None) -> list[Conte
         raise ConfigError(f"{min(doubled)} is given twice. Name each estimator once.")
     for name in estimators:
         check_estimator(name)
-    return [Contender(name, max_people or PoseSettings().max_people) for name in estimators]
+    return [Contender(name, max_people or usual_people(name)) for name in estimators]
 
 
 def _make_folder(folder: Path) -> None:

@@ -30,7 +30,7 @@ from har.models.shipped import find_bundle
 from har.mqtt.broker import open_broker
 from har.mqtt.payloads import Message, encode
 from har.mqtt.publisher import Publisher
-from har.pose import check_estimator, gives_masks
+from har.pose import check_estimator, gives_masks, usual_people
 from har.pose.weights import cache_folder
 from har.service.app import CameraPlan, CameraReport, Service
 from har.service.camera import CameraSpec
@@ -174,7 +174,7 @@ def _plan(
         if needs_estimator:
             check_estimator(estimator)
         spec = CameraSpec(
-            camera=name, url=url, pose=estimator, max_people=settings.max_people, once=once,
+            camera=name, url=url, pose=estimator, max_people=settings.max_people or usual_people(estimator), once=once,
             max_rate_hz=settings.max_rate_hz, masks=masks and needs_estimator and gives_masks(estimator),
         )  # fmt: skip
         plans.append(CameraPlan(spec, PipelineSettings()))

@@ -13,7 +13,7 @@ import numpy as np
 
 from har.clips import Clip
 from har.errors import ClipError
-from har.pose import open_estimator
+from har.pose import open_estimator, usual_people
 from har.records import Frame, PoseFrame
 from har.sources import open_source
 from har.track import Sighting, follow
@@ -90,7 +90,7 @@ def _read_row(row: Mapping[str, str | None], where: str) -> LabelRow:
     return LabelRow(text["file"], start_s, end_s, text["label"], text.get("subject") or None, text.get("view") or None)
 
 
-def extract_clips(videos: Sequence[Path], *, origin: Origin, pose: str = "blazepose", max_people: int = 4,
+def extract_clips(videos: Sequence[Path], *, origin: Origin, pose: str = "mediapipe", max_people: int | None = None,
                   label: str | None = None, rows: Sequence[LabelRow] = (), untrimmed: bool = False,
                   tell: Tell = lambda name, done_s: None) -> Iterator[Clip]:  # fmt: skip
     """Run the pose estimator over videos and give their skeletons as clips, video by video.
@@ -99,7 +99,7 @@ def extract_clips(videos: Sequence[Path], *, origin: Origin, pose: str = "blazep
         videos: video files.
         origin: where they come from.
         pose: the estimator, as in `har.pose.open_estimator`.
-        max_people: most people looked for in a frame.
+        max_people: most people looked for in a frame; None for as many as the service looks for.
         label: one label for all.
         rows: labels by file and time; a video without any is left out.
         untrimmed: give one clip a video, the rows being its spans; otherwise one clip a row.
@@ -132,11 +132,11 @@ def _rows_of(video: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:
     return sorted((row for row in rows if path.endswith("/" + row.file)), key=lambda row: row.start_s)
 
 
-def _extract_video(video: Path, *, origin: Origin, pose: str, max_people: int, tell: Tell) -> Clip | None:
+def _extract_video(video: Path, *, origin: Origin, pose: str, max_people: int | None, tell: Tell) -> Clip | None:
     """Follow everybody through one video; None if nobody was seen."""
     times: list[float] = []
     size = (0, 0)
-    estimator = open_estimator(pose, max_people=max_people)
+    estimator = open_estimator(pose, max_people=max_people or usual_people(pose))
 
     def look(frames: Iterable[Frame]) -> Iterator[PoseFrame]:
         nonlocal size
