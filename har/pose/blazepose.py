@@ -16,7 +16,7 @@ from PIL import Image
 
 from graphs import map_joints
 from har.errors import PoseError
-from har.likeness import oks
+from har.likeness import oks, seen_joints
 from har.pose.backdrop import Backdrop
 from har.pose.blazepose_networks import Body, open_networks
 from har.pose.glances import Glances, round_box, tiles, whole
@@ -40,6 +40,9 @@ TRIAL_FRAMES, TRIAL_PRESENCE, TRIAL_UNREST = 4, 0.9, 0.02
 or the landmarks kept still, by at most this share of the region's side from frame to frame. People who sat or stood
 still moved by 0.003 to 0.021; what was seen in a table foot, a letter on a wall, a curtain and the leg of a bed by 0.02
 to 0.2, and less surely (corridor clip, UP-Fall, GMDCSA24)."""
+SMALLEST = 0.2
+"""A newcomer whose joints take up less of the picture's height, whichever way they lie, is furniture: posts, letters
+and a table foot took 0.08 to 0.21 (UP-Fall, corridor clip), and `har.track` takes nobody smaller either."""
 PART = 0.8
 """Whoever appears with a larger share of their landmarks in somebody else's box is a part of that body: a second pose
 was seen in the trousers of somebody who walked, and raised an alert. Who comes up to others is known before."""
@@ -199,7 +202,7 @@ class BlazePose:
             return
         if again is not None:
             self._welcome_back(again, body)
-        else:
+        elif _longer_side(body) >= SMALLEST * image.height:
             # In the first picture nobody has come yet: whoever is in it may have been there for long.
             self._add(_Person(body, trial=(), counts=self._turn == 1))
 
@@ -295,6 +298,13 @@ def _is_steady(trial: Sequence[tuple[float, float]], *, moving: bool) -> bool:
     """Say whether a newcomer of the last frames is a person."""
     presence, unrest = np.array(trial[-TRIAL_FRAMES:]).T
     return bool(presence.mean() >= TRIAL_PRESENCE and (moving or unrest.mean() <= TRIAL_UNREST))
+
+
+def _longer_side(body: Body) -> float:
+    """Give the longer side of the box round the joints, pixels."""
+    pose = _to_pose(body)
+    seen = pose.xy[seen_joints(pose)]
+    return float(np.ptp(seen, axis=0).max()) if len(seen) else 0.0
 
 
 def _share_within(body: Body, other: Body) -> float:
