@@ -51,7 +51,7 @@ def test_a_camera_overrides_what_it_says_and_keeps_the_rest() -> None:
     config = parse_config(EXAMPLE, name="example")
 
     assert config.pose_of("bedroom").max_people == 1
-    assert config.pose_of("bedroom").name == "blazepose"
+    assert config.pose_of("bedroom").name == config.pose.name
     assert config.pose_of("hall") == config.pose_of("not in the file") == config.pose
     assert config.floor_after_s_of("bedroom") == 120.0
     assert config.floor_after_s_of("hall") == 60.0

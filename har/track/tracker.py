@@ -256,32 +256,41 @@ def _motion(track: Track) -> Motion:
 
 @dataclass(slots=True)
 class Followed:
-    """One person of a recording.
+    """A track or a person of a recording.
 
     Attributes:
+        person: the id.
         sightings: by the number of the frame, in order.
         confirmed: the track counted as a person.
     """
 
-    sightings: dict[int, Sighting]
+    person: int
+    sightings: dict[int, Sighting] = field(default_factory=dict)
     confirmed: bool = False
 
 
-def follow(frames: Iterable[PoseFrame]) -> list[Followed]:
-    """Follow everybody through a whole recording, as the service would; one for each person, in the order they began.
-
-    Who is lost and known again is one person; a track that never counted as a person is one of its own.
-    """
-    tracker, seen = Tracker(), dict[tuple[int, float], Followed]()
+def follow_tracks(frames: Iterable[PoseFrame]) -> list[Followed]:
+    """Follow everybody through a whole recording, as the service would; one for each track, in the order they began."""
+    tracker, tracks = Tracker(), dict[tuple[int, float], Followed]()
     for number, frame in enumerate(frames):
         tracker.update(frame)
         for track in tracker.tracks:
-            followed = seen.setdefault((track.person, track.started_s), Followed({}))
+            followed = tracks.setdefault((track.person, track.started_s), Followed(track.person))
             followed.confirmed |= track.confirmed
             if track.last.time_s == frame.time_s:
                 followed.sightings[number] = track.last
-    people = dict[int | tuple[int, float], Followed]()
-    for key, followed in seen.items():
-        first = people.setdefault(key[0] if followed.confirmed else key, followed)
-        first.sightings.update(followed.sightings)
-    return list(people.values())
+    return list(tracks.values())
+
+
+def follow(frames: Iterable[PoseFrame]) -> list[Followed]:
+    """Follow everybody through a whole recording; one for each person, in the order they began, then all glimpses.
+
+    Who is lost and known again is one person; a track that never counted as a person is a glimpse.
+    """
+    people, glimpses = dict[int, Followed](), list[Followed]()
+    for track in follow_tracks(frames):
+        if track.confirmed:
+            people.setdefault(track.person, track).sightings.update(track.sightings)
+        else:
+            glimpses.append(track)
+    return [*people.values(), *glimpses]

@@ -9,7 +9,7 @@ import numpy as np
 
 from har.clips import Clip, Span
 from har.records import Pose, PoseFrame
-from har.track import Sighting, follow
+from har.track import Sighting, follow_tracks
 
 FALL_LABEL = "fall"
 WATCHED_AFTER_S = 8.0
@@ -32,7 +32,7 @@ def follow_clips(clips: Iterable[Clip]) -> Iterator[Clip]:
 
 def _tracks(clip: Clip) -> list[list[Sighting]]:
     """Follow everybody; give the sightings of each track that counted as a person."""
-    return [list(person.sightings.values()) for person in follow(_frames(clip)) if person.confirmed]
+    return [list(person.sightings.values()) for person in follow_tracks(_frames(clip)) if person.confirmed]
 
 
 def _faller(tracks: Sequence[list[Sighting]], fall: Span) -> list[list[Sighting]]:
