@@ -18,7 +18,7 @@ from har.pose.blazepose import LOOK_EMPTY_S, LOOK_EVERY_S, SEARCH_EVERY_S, TRIAL
 from har.pose.blazepose_networks import BlazePoseNetworks, Body, _refine
 from har.pose.mediapipe_pose import MediaPipePose
 from har.pose.regions import Region
-from har.records import Frame
+from har.records import Frame, Pose
 from har.sources import open_source
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_clips" / "fall_in_room.mp4"
@@ -289,3 +289,38 @@ def test_weights_that_are_none_are_refused_with_their_path(tmp_path: Path) -> No
 
     with pytest.raises(WeightsError, match=r"own\.task: cannot be used as BlazePose weights"):
         BlazePoseNetworks(path)
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+def test_three_small_people_side_by_side_are_all_seen() -> None:
+    with open_source(str(SAMPLE), camera="hall", paced=False) as source:
+        frames = list(itertools.islice(source.frames(), 60))
+    alone, together, n_seen = BlazePose(max_people=1), BlazePose(), 0
+
+    for frame in frames:
+        (pose,) = alone.estimate(frame)
+        picture, places = three_of(frame, pose)
+        n_seen += sum(
+            any(np.linalg.norm(found.xy - place, axis=1).mean() < 0.04 * frame.image.shape[0] for found in poses)
+            for poses in [together.estimate(picture)]
+            for place in places
+        )
+
+    assert n_seen >= 0.9 * 3 * len(frames)
+
+
+def three_of(frame: Frame, pose: Pose) -> tuple[Frame, list[Any]]:
+    """Show somebody three times side by side, each 0.45 of the picture tall; gives it and where their joints are."""
+    height_px, width_px = frame.image.shape[:2]
+    scale = 0.45 * height_px / (1.1 * float(np.ptp(pose.xy[:, 1])))
+    small = Image.fromarray(frame.image).resize((round(width_px * scale), round(height_px * scale)))
+    third, middle = width_px // 3, pose.xy.mean(axis=0) * scale
+    left, top = round(float(middle[0]) - third / 2), round(float(middle[1]) - 0.4 * height_px)
+    picture = Image.new("RGB", (width_px, height_px), (128, 120, 110))
+    for n in range(3):
+        cut = small.crop((left, top, left + third, top + round(0.8 * height_px)))
+        picture.paste(cut, (n * third, round(0.1 * height_px)))
+    offsets = [(n * third - left, round(0.1 * height_px) - top) for n in range(3)]
+    shown = Frame(np.asarray(picture), frame.time_s, frame.source_time_s, frame.camera)
+    return shown, [pose.xy * scale + offset for offset in offsets]
