@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -244,12 +245,13 @@ def estimator_digest(name: str) -> str:
     is_own = name in (BLAZEPOSE, MEDIAPIPE) or plain_people(name) is not None
     weights = blazepose_path() if is_own else Path(name).expanduser()
     library, files = "mediapipe", ["mediapipe_pose.py"]
-    parts = list[str]()
+    parts = [str(plain_people(name))]
     if not is_own and not name.endswith(".task"):
         folder, short_px = bundle_of(name)
         weights = folder / "manifest.json"  # holds the digests of all else
         library = "torchvision"
-        files = ["mask_rcnn.py", "trained.py", "views.py"]
+        files = ["mask_rcnn.py", "trained.py", "views.py", "onnx_session.py", "../likeness.py"]
+        parts += [version("onnxruntime") if find_spec("onnxruntime") else "torch"]
         files += [f"networks/{kind}.py" for kind in ("mask_rcnn", "hourglass", "deeppose", "centernet")]
         parts.append(str(short_px))
     parts.append(hashlib.sha256(weights.read_bytes()).hexdigest())

@@ -17,8 +17,9 @@ from har.pose.regions import Region
 from har.records import FloatArray, ImageArray
 
 N_COLUMNS = 80
-CHANGED_LEVELS = 8.0
-"""Grey levels by which a cell must differ. The mean of a cell of 8x8 pixels is quiet to about one level."""
+CHANGED_LEVELS, CHANGED_DARK, CHANGED_SHARE = 8.0, 3.0, 0.05
+"""Grey levels by which a cell must differ, and in the dark, with the share of its own that comes on top. The mean of a
+cell of 8x8 pixels is quiet to about one level."""
 KNOWN_AFTER_S = 2.0
 """A cell is known when it was still, and nobody's, for so long."""
 ADOPT_AFTER_S = 600.0
@@ -40,6 +41,7 @@ class Backdrop:
         self._room: FloatArray | None = None  # (rows, columns) grey levels
         self._last: FloatArray | None = None
         self._still_s: FloatArray | None = None  # how long each cell has been still and nobody's
+        self._held: _Cells | None = None  # somebody was before the cell when it was not known yet
         self._differs_s: FloatArray | None = None  # how long it has been so but not as the room was
         self._moving: _Cells | None = None
         self._cell_px = 1.0
@@ -59,21 +61,31 @@ class Backdrop:
             return
         passed_s, self._time_s = min(max(time_s - self._time_s, 0.0), 1.0), time_s
         change = cells - self._last
-        self._moving = np.abs(change - np.median(change)) > CHANGED_LEVELS  # a lamp changes all cells alike
+        self._moving = np.abs(change - np.median(change)) > _levels(cells)  # a lamp changes all cells alike
         self._last = cells
-        self._learn(cells, busy=binary_dilation(self._moving) | self._covered(people), passed_s=passed_s)
+        covered = self._covered(people)
+        assert self._held is not None
+        self._held = (self._held | covered) & ~self._known()
+        self._learn(cells, busy=binary_dilation(self._moving) | covered, passed_s=passed_s)
 
     def _forget(self, cells: FloatArray, time_s: float) -> None:
         self._room, self._last, self._time_s = cells.copy(), cells, time_s
         self._still_s, self._differs_s = np.zeros_like(cells), np.zeros_like(cells)
-        self._moving = np.zeros(cells.shape, bool)
+        self._moving, self._held = np.zeros(cells.shape, bool), np.zeros(cells.shape, bool)
+
+    def _known(self) -> _Cells:
+        """Say which cells are known; before which somebody was from the beginning they take as long as any change."""
+        assert self._still_s is not None
+        assert self._held is not None
+        known: _Cells = self._still_s >= np.where(self._held, ADOPT_AFTER_S, KNOWN_AFTER_S)
+        return known
 
     def _learn(self, cells: FloatArray, *, busy: _Cells, passed_s: float) -> None:
         assert self._room is not None
         assert self._still_s is not None
         assert self._differs_s is not None
-        known = self._still_s >= KNOWN_AFTER_S
-        differs = known & (np.abs(cells - self._room) > CHANGED_LEVELS)
+        known = self._known()
+        differs = known & (np.abs(cells - self._room) > _levels(cells))
         self._differs_s = np.where(differs & ~busy, self._differs_s + passed_s, 0).astype(np.float32)
         adopted = (~known & ~busy) | (self._differs_s > ADOPT_AFTER_S)
         self._room = np.where(adopted, cells, self._room)
@@ -94,11 +106,11 @@ class Backdrop:
         if self._room is None or self._last is None or self._still_s is None or self._moving is None:
             return False
         box = self._cells_of(low, high)
-        known = self._still_s[box] >= KNOWN_AFTER_S
+        known = self._known()[box]
         if known.size < _SMALLEST_CELLS or known.mean() < _KNOWN_SHARE or self._moving[box].any():
             return False
         change = (self._last[box] - self._room[box])[known]
-        return bool((np.abs(change - np.median(change)) > CHANGED_LEVELS).mean() < EMPTY_SHARE)
+        return bool((np.abs(change - np.median(change)) > _levels(self._room[box])[known]).mean() < EMPTY_SHARE)
 
     def moves(self, low: FloatArray, high: FloatArray) -> bool:
         """Say whether anything moves in a box, given by its corners, (2,) pixels each."""
@@ -132,6 +144,11 @@ class Backdrop:
             middle = (person.x / self._cell_px - 0.5, person.y / self._cell_px - 0.5)
             covered |= (np.abs(x - middle[0]) <= half) & (np.abs(y - middle[1]) <= half)
         return covered
+
+
+def _levels(cells: FloatArray) -> FloatArray:
+    levels: FloatArray = np.minimum(CHANGED_LEVELS, CHANGED_DARK + CHANGED_SHARE * cells)
+    return levels
 
 
 def _to_cells(image: ImageArray) -> tuple[FloatArray, float]:

@@ -135,8 +135,12 @@ class BlazePose:
     def _estimate(self, frame: Frame) -> tuple[Pose, ...]:
         if frame.time_s < self._last_s or frame.image.shape != self._shape:
             self._begin()  # a clock was set back, or the camera's pictures are others now
+        elif frame.time_s - self._last_s > SEARCH_S:  # the camera was away: whoever was there may have left
+            self._lost = [replace(person, lost_s=frame.time_s) for person in self._people if person.counts]
+            self._people = []
         self._last_s, self._shape = frame.time_s, frame.image.shape
-        self._lost = [person for person in self._lost if frame.time_s - person.lost_s <= SEARCH_S]
+        lost = [person for person in self._lost if frame.time_s - person.lost_s <= SEARCH_S]
+        self._lost = lost[-self._max_people :]
         looks = self._is_due(frame.time_s)
         if not looks and not self._people and not self._lost:
             return ()
@@ -198,17 +202,17 @@ class BlazePose:
         """Take in whoever is surely seen in a region."""
         body = self._networks.locate(image, region)
         again = next((lost for lost in self._lost if region.is_near(lost.region, share=_FOUND_AGAIN)), None)
-        if body.presence < (SURE if again else NEW_PRESENCE) or self._is_nobody(body):
+        if body.presence < (SURE if again else NEW_PRESENCE):
             return
         if again is not None:
             self._welcome_back(again, body)
-        elif _longer_side(body) >= SMALLEST * image.height:
+        elif _longer_side(body) >= SMALLEST * image.height and not self._is_ghost(body) and not self._is_part(body):
             # In the first picture nobody has come yet: whoever is in it may have been there for long.
             self._add(_Person(body, trial=(), counts=self._turn == 1))
 
     def _welcome_back(self, lost: _Person, body: Body) -> None:
         """Take somebody in who was lost."""
-        if not self._is_nobody(body) and self._add(_Person(body, moved=math.inf)):
+        if not self._is_ghost(body) and not self._is_part(body, was=lost.body) and self._add(_Person(body)):
             self._lost = [other for other in self._lost if other is not lost]
 
     def _judge(self, *, looks: bool) -> None:
@@ -224,10 +228,16 @@ class BlazePose:
             if not (looks and self._is_ghost(person.body)):
                 self._people.append(person)
 
-    def _is_nobody(self, body: Body) -> bool:
-        """Say whether somebody who appears is furniture, or a part of somebody who is there already."""
-        return self._is_ghost(body) or any(
-            _share_within(body, each.body) > PART for each in self._people if each.counts
+    def _is_part(self, body: Body, *, was: Body | None = None) -> bool:
+        """Say whether somebody who appears is a part of somebody who is there.
+
+        Args:
+            body: of whoever appears.
+            was: how they were last seen: whoever was before or behind somebody then may be so now.
+        """
+        others = [each.body for each in self._people if each.counts]
+        return any(
+            _share_within(body, other) > PART and (was is None or _share_within(was, other) <= PART) for other in others
         )
 
     def _is_ghost(self, body: Body) -> bool:
@@ -238,13 +248,21 @@ class BlazePose:
 
     def _follow(self, image: Image.Image, found: list[Region], now_s: float) -> list[Region]:
         """Find everybody known again; gives the regions found that are of nobody known."""
-        before, self._people = self._people, []
-        for person in before:
+        now = dict[int, _Person]()
+        for number, person in enumerate(self._people):
             again = [region for region in found if _is_known(region, [person.region])]
             found = [region for region in found if region not in again]
             body = self._surest(image, [person.region, *again])
-            if (body is None or not self._add(_after(person, body))) and person.counts:
-                self._lost.append(replace(person, lost_s=now_s))
+            if body is not None:
+                now[number] = _after(person, body)
+        kept = list[int]()
+        # Of two on one body, who counts, and moved less, has the better claim to it.
+        for number in sorted(now, key=lambda each: (not now[each].counts, now[each].moved)):
+            if not any(_is_same(now[number].body, now[other].body) for other in kept):
+                kept.append(number)
+        gone = [person for number, person in enumerate(self._people) if number not in kept and person.counts]
+        self._lost += [replace(person, lost_s=now_s) for person in gone]
+        self._people = [now[number] for number in sorted(kept)]
         return found
 
     def _retry(self, image: Image.Image) -> None:
@@ -268,15 +286,9 @@ class BlazePose:
         return best if best is not None and best.presence >= PRESENCE_THRESHOLD else None
 
     def _add(self, person: _Person) -> bool:
-        """Add somebody, unless they are there already; who counts, and moved less, has the better claim to the body.
-
-        Returns:
-            Whether it is one more.
-        """
-        for index, other in enumerate(self._people):
-            if _is_same(person.body, other.body):
-                self._people[index] = min(other, person, key=lambda each: (not each.counts, each.moved))
-                return False
+        """Add somebody, unless they are there already; says whether it is one more."""
+        if any(_is_same(person.body, other.body) for other in self._people):
+            return False
         self._people.append(person)
         return True
 

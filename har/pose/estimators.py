@@ -91,7 +91,7 @@ def usual_people(name: str) -> int:
 
     MediaPipe looks for two: asked for one, the pose of a person who fell jumps to a bystander; each more costs much.
     """
-    return _USUAL_PEOPLE.get(name, 4)
+    return plain_people(name) or _USUAL_PEOPLE.get(name, 4)
 
 
 def plain_people(name: str) -> int | None:

@@ -6,7 +6,6 @@ then is not loaded. Else it runs on torch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from PIL import Image
 
 from har.errors import BundleError, PoseError
 from har.pose.bundle import MASKRCNN, PoseBundle, load_pose_bundle
+from har.pose.onnx_session import open_session
 from har.records import Frame, ImageArray, Pose, Silhouette
 
 BOX_SCORE = 0.6
@@ -82,7 +82,7 @@ class MaskRCNNEstimator:
             return ()
         try:
             found = self._find(frame.image)
-        except RuntimeError as error:
+        except Exception as error:  # those of ONNX Runtime have no class in common
             raise PoseError(f"Mask R-CNN failed on a frame of camera {frame.camera}: {error}") from error
         if not self._masks:
             found.pop("masks", None)
@@ -134,17 +134,9 @@ def _on_torch(bundle: PoseBundle, *, max_people: int, short_px: int | None, mask
 
 def _on_onnxruntime(bundle: PoseBundle) -> Find | None:
     """Run the network on ONNX Runtime, on pictures made to fit it; None if that cannot be."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    try:
-        import onnxruntime
-    except ImportError:
+    session = open_session(bundle)
+    if session is None:
         return None
-    if bundle.onnx is None:
-        return None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
     (height, width), names = session.get_inputs()[0].shape[2:], [each.name for each in session.get_outputs()]
 
     def find(image: ImageArray) -> Arrays:

@@ -5,10 +5,9 @@ The two networks run on ONNX Runtime where it is installed and the bundle brings
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from har.pose.networks import deeppose, hourglass
 from har.pose.networks.centernet import CenterNet, CenterNetSettings, read_boxes
 from har.pose.networks.deeppose import DeepPose, DeepPoseSettings
 from har.pose.networks.hourglass import Hourglass, HourglassSettings
+from har.pose.onnx_session import open_session
 from har.pose.views import View
 from har.records import FloatArray, Frame, ImageArray, Pose
 
@@ -84,7 +84,7 @@ class TrainedPose:
             boxes = self._detector.find(frame.image)
             # Some boxes may turn out to be of one person.
             return drop_duplicates(self.look(frame.image, boxes[: 2 * self._max_people, :4]))[: self._max_people]
-        except RuntimeError as error:
+        except Exception as error:  # those of ONNX Runtime have no class in common
             raise PoseError(f"the trained estimator failed on a frame of camera {frame.camera}: {error}") from error
 
     def look(self, image: ImageArray, boxes: FloatArray) -> list[Pose]:
@@ -145,13 +145,9 @@ def as_input(pictures: ImageArray) -> FloatArray:
 
 def open_network(bundle: PoseBundle, *, onnx: bool = True) -> Network:
     """Make a bundle's network ready, on ONNX Runtime where that is installed and the bundle was exported."""
-    runtime = _onnxruntime() if onnx and bundle.onnx is not None else None
-    if runtime is None:
+    session = open_session(bundle) if onnx else None
+    if session is None:
         return _on_torch(make_network(bundle))
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    session = runtime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
     def run(pictures: FloatArray) -> FloatArray:
@@ -207,14 +203,3 @@ def _on_torch(network: nn.Module) -> Network:
         return found
 
     return run
-
-
-def _onnxruntime() -> Any:
-    """Give ONNX Runtime, or None where it is not installed."""
-    # On import it would write a device number into the user's cache and tell its makers of the machine.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    try:
-        import onnxruntime
-    except ImportError:
-        return None
-    return onnxruntime

@@ -1,9 +1,9 @@
 """The room behind silhouettes: one still for a whole video, so coarse that nobody in it could be told.
 
 What is shown of a place was seen there when nobody was found in or near it, stayed the same most of those times, and is
-blurred to the sixtieth part of the picture's height: a face is about four such cells high. A place that was never free
-is a plain wall. So a person whom the estimator misses in some frames does not show; one whom it never finds and who
-never moves would show, as a blur.
+blurred to the sixtieth part of the picture's height: a face is about four such cells high. A place that was seldom free
+is a plain wall. So a person whom the estimator misses in less than half of the frames does not show; one whom it hardly
+ever finds and who never moves would show, as a blur.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _FINE = 4  # shapes are drawn so many times finer than cells, so that thin limbs
 _LIKELY = 50  # of 255: a fifth of a chance that somebody is there is too much
 _NEAR_CELLS = 2
 _FEWEST_VIEWS = 5
+_FREE_SHARE = 0.5  # of all views, of places where somebody was at times
 _STEADY_SHARE = 0.6
 _STEADY = 20.0  # of 255
 
@@ -70,7 +71,8 @@ class Backdrop:
         colour = np.take_along_axis(np.sort(views, axis=0), np.repeat(middle, 3, axis=-1), axis=0)[0]  # (R, C, 3)
         with np.errstate(invalid="ignore"):
             is_same = (np.abs(views - colour) <= _STEADY).all(axis=-1)  # (F, R, C)
-        known = (n_free >= _FEWEST_VIEWS) & (is_same.sum(axis=0) >= _STEADY_SHARE * n_free)
+        often_free = n_free >= np.where(is_free.all(axis=0), _FEWEST_VIEWS, _FREE_SHARE * len(views))
+        known = (n_free >= _FEWEST_VIEWS) & often_free & (is_same.sum(axis=0) >= _STEADY_SHARE * n_free)
         if not known.any():
             return None
         still: ImageArray = np.where(known[..., None], np.nan_to_num(colour), unknown).round().astype(np.uint8)

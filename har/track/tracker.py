@@ -92,6 +92,7 @@ _SIZE_HALF_LIFE_S = 20.0
 _ANY_FIT = 5.0  # a pose that fits worse by more is better left over, if another fits the track
 # Who was in sight just now is more likely to be seen again than who is out of sight: the logarithm of the odds.
 _IN_SIGHT, _IN_SIGHT_S = 4.0, 0.15
+_AS_WIDE = 0.8
 _GLIMPSE = 0.25  # a pose is rather that of somebody who counts as a person than of one seen once or twice
 
 
@@ -123,6 +124,7 @@ class Tracker:
             The tracks that ended with this frame; the living ones are in `tracks`.
         """
         ended = self._end_lost(frame)
+        self._remember(ended, frame)
         sightings = self._people(frame)
         pairs = self._match(sightings, frame=frame)
         followed = {i: track for i, track in pairs.items() if not track.ended}
@@ -143,6 +145,9 @@ class Tracker:
         """Follow somebody no longer, and do not know them again: another track is, or may be, the same person."""
         self.tracks = [other for other in self.tracks if other is not track]
         self._remembered = [other for other in self._remembered if other is not track]
+        for other in self.tracks:
+            if other.person == track.person:  # was known again in the very frame in which the track ended
+                other.person, self._next_person = self._next_person, self._next_person + 1
 
     def _people(self, frame: PoseFrame) -> list[Sighting]:
         """Drop poses that are nobody, and the weaker of two poses on one body; the surest first."""
@@ -202,8 +207,14 @@ class Tracker:
         return max(1e-3, well + _ANY_FIT) if known and not self._is_other(sighting, motion) else 0.0
 
     def _is_other(self, sighting: Sighting, motion: Motion) -> bool:
-        """Say whether a pose is of somebody of another size who is not quite there."""
+        """Say whether a pose is of somebody of another size who is not quite there.
+
+        Who falls towards the camera or away from it comes down and looks shorter, but no narrower, as a child would.
+        """
         size = size_change(motion, sighting) or 0.0
+        last = motion.last.box
+        if size < 0 and sighting.box.y0 > last.y0 and sighting.box.width > _AS_WIDE * last.width:
+            return False
         return way_off(motion, sighting) > self._settings.other_place and abs(size) > self._settings.other_size
 
     def _follow(self, track: Track, sighting: Sighting) -> None:
@@ -232,7 +243,6 @@ class Tracker:
                 track.ended = "edge" if self.touches_edge(track.last.box, frame) else "gap"
                 ended.append(track)
         self.tracks = [t for t in self.tracks if not t.ended]
-        self._remember(ended, frame)
         return ended
 
     def _remember(self, ended: Sequence[Track], frame: PoseFrame) -> None:

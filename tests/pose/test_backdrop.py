@@ -56,6 +56,29 @@ def test_whoever_was_there_from_the_beginning_is_not_taken_for_the_room() -> Non
     assert not backdrop.is_empty(*BODY)
 
 
+def test_whoever_was_there_from_the_beginning_and_is_lost_does_not_become_part_of_the_room() -> None:
+    backdrop = Backdrop()
+    now_s = watch(backdrop, 1.0, begin_s=0.0, body=True, people=True)
+
+    watch(backdrop, 30.0, begin_s=now_s, body=True)  # they lie still, and no pose is found
+
+    assert not backdrop.is_empty(*BODY)
+
+
+def test_in_the_dark_a_little_is_much() -> None:
+    backdrop, dark = Backdrop(), np.full((120, 160, 3), 20, np.uint8)
+    for n in range(10):
+        backdrop.look(dark, people=[], time_s=n * STEP_S)
+    assert backdrop.is_empty(*BODY)
+
+    body = dark.copy()
+    body[40:100, 64:76] = 27
+    for n in range(10, 14):
+        backdrop.look(body, people=[], time_s=n * STEP_S)
+
+    assert not backdrop.is_empty(*BODY)
+
+
 def test_somebody_who_fell_and_is_not_seen_does_not_become_part_of_the_room() -> None:
     backdrop = Backdrop()
     now_s = watch(backdrop, 5.0, begin_s=0.0)

@@ -258,6 +258,59 @@ def test_a_part_of_somebody_is_not_a_second_person_but_a_child_who_came_along_st
     assert show(estimator, begin_s=1.8, seconds=0.8)[-1] == 2
 
 
+def spread(region: Region, *, presence: float = 1.0) -> Body:
+    """Give a body that fills its region."""
+    corners = region.inside(np.array([[0.2, 0.1], [0.8, 0.9]], np.float32))
+    return Body(np.resize(corners, (33, 2)), np.ones(33, np.float32), presence, region)
+
+
+def test_whoever_lies_under_a_helper_and_is_missed_for_a_frame_comes_back(watched: tuple[BlazePose, Counting]) -> None:
+    estimator, networks = watched
+    helper, fallen = Region(32, 24, 46), Region(32, 34, 16)
+    # The one who fell was there first, the helper came and bent over them.
+    networks.locate = lambda image, region: spread(region)  # type: ignore[method-assign]
+    networks.there = [fallen]
+    show(estimator, begin_s=0.0, seconds=0.2)
+    networks.there = [fallen, helper]
+    assert show(estimator, begin_s=0.2, seconds=0.8)[-1] == 2
+
+    networks.locate = lambda image, region: spread(region, presence=0.1 if region.size < 40 else 1.0)  # type: ignore[method-assign]
+    assert show(estimator, begin_s=1.0, seconds=0.07) == [1]
+    networks.locate = lambda image, region: spread(region)  # type: ignore[method-assign]
+
+    assert show(estimator, begin_s=1.07, seconds=0.5)[-1] == 2
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_whose_landmarks_jump_onto_a_bystander_is_the_one_who_is_searched_for(
+    first: int, watched: tuple[BlazePose, Counting]
+) -> None:
+    estimator, networks = watched
+    fallen, bystander = Region(14, 24, 20), Region(48, 24, 20)
+    networks.there = [fallen, bystander] if first == 0 else [bystander, fallen]
+    show(estimator, begin_s=0.0, seconds=0.5)
+    locate = networks.locate
+    networks.there = []
+    networks.locate = lambda image, region: locate(image, bystander)  # type: ignore[method-assign]
+    assert show(estimator, begin_s=0.5, seconds=0.07) == [1]
+
+    networks.locate, networks.presence = locate, lambda region: 0.7  # type: ignore[method-assign]
+
+    assert show(estimator, begin_s=0.6, seconds=0.5)[-1] == 2
+
+
+def test_after_an_outage_nobody_is_still_there_unless_they_are_seen_surely(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    show(estimator, begin_s=0.0, seconds=1.0)
+
+    networks.there, networks.presence = [], lambda region: 0.35
+
+    assert not any(show(estimator, begin_s=3600.0, seconds=4.0))
+
+
 @pytest.mark.weights
 def test_on_single_pictures_the_joints_are_those_of_mediapipe(frames: list[Frame]) -> None:
     for frame in frames[::10]:

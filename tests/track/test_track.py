@@ -209,6 +209,33 @@ def test_a_person_forgotten_is_not_known_again() -> None:
     assert [track.person for track in tracker.tracks] == [2]
 
 
+def test_whoever_is_forgotten_gets_no_number_back_in_the_very_frame_in_which_they_ended() -> None:
+    tracker = Tracker()
+    frames = frames_of(lambda _: standing_body(), duration_s=6.0)
+
+    for frame in [frame for frame in frames if not START_S + 2.0 <= frame.time_s < START_S + 4.5]:  # a camera stalls
+        for track in tracker.update(frame):
+            tracker.forget(track)
+
+    assert [track.person for track in tracker.tracks] == [2]
+
+
+@pytest.mark.parametrize("shrunk", [0.35, 0.45, 0.7])
+def test_a_fall_towards_the_camera_of_which_most_is_missed_keeps_the_person(shrunk: float) -> None:
+    def body(at_s: float) -> FloatArray:
+        upright = standing_body()
+        feet_px = upright[:, 1].max()
+        share = 1 - (1 - shrunk) * float(np.clip((at_s - 2.0) / 0.8, 0, 1))
+        shorter: FloatArray = np.stack([upright[:, 0], feet_px - share * (feet_px - upright[:, 1])], axis=1)
+        return shorter.astype(np.float32)
+
+    tracker = Tracker()
+    for frame in frames_of(body, duration_s=6.0, hidden=[(2.0, 3.2)]):
+        tracker.update(frame)
+
+    assert [track.person for track in tracker.tracks] == [1]
+
+
 def test_a_recording_gives_one_person_for_somebody_lost_and_known_again() -> None:
     frames = frames_of(lambda _: standing_body(), duration_s=7.0, hidden=[(2.0, 5.0)])
 
