@@ -2,7 +2,7 @@
 
 What is shown of a place was seen there when nobody was found in or near it, stayed the same most of those times, and is
 blurred to the sixtieth part of the picture's height: a face is about four such cells high. A place that was seldom free
-is a plain wall. So a person whom the estimator misses in less than half of the frames does not show; one whom it hardly
+is a plain wall. So a person whom the estimator misses in less than a third of the frames does not show; one whom it hardly
 ever finds and who never moves would show, as a blur.
 """
 
@@ -27,7 +27,7 @@ _FINE = 4  # shapes are drawn so many times finer than cells, so that thin limbs
 _LIKELY = 50  # of 255: a fifth of a chance that somebody is there is too much
 _NEAR_CELLS = 2
 _FEWEST_VIEWS = 5
-_FREE_SHARE = 0.5  # of all views, of places where somebody was at times
+_FREE_SHARE = 0.3  # of all views, of places where somebody was at times
 _STEADY_SHARE = 0.6
 _STEADY = 20.0  # of 255
 
