@@ -158,7 +158,7 @@ def test_the_real_estimator_writes_nothing_to_the_terminal(level: str, is_quiet:
         from har.records import Frame
         from har.sources import open_source
         logging.getLogger().setLevel(logging.{level})
-        estimator = open_estimator("blazepose", max_people=2)
+        estimator = open_estimator("mediapipe", max_people=2)
         estimator.estimate(Frame(numpy.zeros((480, 640, 3), numpy.uint8), 0.0, 0.0, "hall"))
         print("at work", file=sys.stderr)
         with open_source({str(video)!r}, camera="hall", paced=False) as source:
