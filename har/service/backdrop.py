@@ -2,8 +2,8 @@
 
 What is shown of a place was seen there when nobody was found in or near it, stayed the same most of those times, and is
 blurred to the sixtieth part of the picture's height: a face is about four such cells high. A place that was seldom free
-is a plain wall. So a person whom the estimator misses in less than a third of the frames does not show; one whom it hardly
-ever finds and who never moves would show, as a blur.
+is a plain wall. So a person whom the estimator misses in less than a third of the frames does not show; one whom it
+hardly ever finds and who never moves would show, as a blur.
 """
 
 from __future__ import annotations
