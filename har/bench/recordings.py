@@ -252,7 +252,7 @@ def estimator_digest(name: str) -> str:
         library = "torchvision"
         files = ["mask_rcnn.py", "trained.py", "views.py", "onnx_session.py", "../likeness.py"]
         parts += [version("onnxruntime") if find_spec("onnxruntime") else "torch"]
-        files += [f"networks/{kind}.py" for kind in ("mask_rcnn", "hourglass", "deeppose", "centernet")]
+        files += [f"networks/{kind}.py" for kind in ("mask_rcnn", "hourglass", "deeppose", "centernet", "blocks")]
         parts.append(str(short_px))
     parts.append(hashlib.sha256(weights.read_bytes()).hexdigest())
     if name == BLAZEPOSE or name.endswith(".task"):

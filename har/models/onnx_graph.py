@@ -224,7 +224,7 @@ def _export(
     shapes: tuple[Any, ...] = tuple({0: people} for _ in example)
     if isinstance(module, BeatModel):
         shapes = (*shapes[:2], shapes[2:])  # its state is one argument
-    with _quiet(), torch.inference_mode():
+    with quiet_export(), torch.inference_mode():
         program = torch.onnx.export(
             module.eval(),
             example,
@@ -236,12 +236,7 @@ def _export(
         )
     assert program is not None
     proto = program.model_proto
-    for node in proto.graph.node:  # where in our code it comes from, with the paths of this machine
-        del node.metadata_props[:]
-        node.ClearField("doc_string")
-    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
-        del value.metadata_props[:]
-        value.ClearField("doc_string")
+    forget_paths(proto)
     onnx.helper.set_model_props(proto, {_FACTS: json.dumps(about)})
     handle, part = tempfile.mkstemp(dir=file.parent, prefix=".har-", suffix=".onnx")
     try:
@@ -313,8 +308,18 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
+def forget_paths(proto: Any) -> None:
+    """Take out of an ONNX model where in our code it comes from, with the paths of this machine; changes it."""
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        del value.metadata_props[:]
+        value.ClearField("doc_string")
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_export() -> Iterator[None]:
     """Keep back what torch's exporter tells its own developers."""
     told = logging.getLogger("torch.onnx")
     before = told.level

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from har.pose.networks.blocks import Block, conv
 from har.records import FloatArray
 
 STRIDE = 4
@@ -57,13 +58,13 @@ class CenterNet(nn.Module):
         self.settings = settings or CenterNetSettings()
         wide = self.settings.channels
         widths = (wide, wide * 3 // 2, 3 * wide, 5 * wide)
-        self.stem = nn.Sequential(_conv(3, wide // 2, 5, stride=2), _conv(wide // 2, wide, 3, stride=2), Block(wide))
+        self.stem = nn.Sequential(conv(3, wide // 2, 5, stride=2), conv(wide // 2, wide, 3, stride=2), Block(wide))
         self.downs = nn.ModuleList(
-            nn.Sequential(_conv(a, b, 3, stride=2), Block(b), Block(b)) for a, b in pairwise(widths)
+            nn.Sequential(conv(a, b, 3, stride=2), Block(b), Block(b)) for a, b in pairwise(widths)
         )
         self.sides = nn.ModuleList(nn.Conv2d(each, wide, 1) for each in widths)
-        self.ups = nn.ModuleList(_conv(wide, wide, 3) for _ in widths[:-1])
-        self.head = nn.Sequential(_conv(wide, 2 * wide, 3), nn.Conv2d(2 * wide, 5, 1))
+        self.ups = nn.ModuleList(conv(wide, wide, 3) for _ in widths[:-1])
+        self.head = nn.Sequential(conv(wide, 2 * wide, 3), nn.Conv2d(2 * wide, 5, 1))
         last = self.head[-1]
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
@@ -82,27 +83,6 @@ class CenterNet(nn.Module):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest") + side(level)  # (N, C, 2h, 2w)
             x = up(x)  # (N, C, 2h, 2w)
         return self.head(x)  # type: ignore[no-any-return]  # (N, 5, H/4, W/4)
-
-
-class Block(nn.Module):
-    """Two convolutions with a way round them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.way = nn.Sequential(
-            _conv(channels, channels, 3),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Give (N, C, H, W)."""
-        return F.relu(x + self.way(x))  # (N, C, H, W)
-
-
-def _conv(n_in: int, n_out: int, size: int, *, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
 
 
 def centre_targets(boxes: FloatArray, *, width: int, height: int) -> FloatArray:

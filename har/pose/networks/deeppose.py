@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from har.pose.networks.blocks import Block, conv
 from har.records import FloatArray
 
 N_JOINTS = 17
@@ -49,11 +50,11 @@ class DeepPose(nn.Module):
         super().__init__()
         self.settings = settings or DeepPoseSettings()
         wide = self.settings.channels
-        self.stem = nn.Sequential(_conv(3, wide // 2, 7, stride=2), _conv(wide // 2, wide, 3, stride=2), Block(wide))
+        self.stem = nn.Sequential(conv(3, wide // 2, 7, stride=2), conv(wide // 2, wide, 3, stride=2), Block(wide))
         self.trunk = nn.Sequential(
-            *(_conv(wide, 2 * wide, 3, stride=2), Block(2 * wide)),
-            *(_conv(2 * wide, 3 * wide, 3, stride=2), Block(3 * wide)),
-            *(_conv(3 * wide, 4 * wide, 3, stride=2), Block(4 * wide)),
+            *(conv(wide, 2 * wide, 3, stride=2), Block(2 * wide)),
+            *(conv(2 * wide, 3 * wide, 3, stride=2), Block(3 * wide)),
+            *(conv(3 * wide, 4 * wide, 3, stride=2), Block(4 * wide)),
         )
         n_cells = (self.settings.size_px // 32) ** 2
         self.whole = nn.Sequential(
@@ -89,28 +90,12 @@ class DeepPose(nn.Module):
         return torch.stack(rows, dim=1), torch.stack(others, dim=1) if others else None
 
 
-class Block(nn.Module):
-    """Two convolutions with a way round them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.way = nn.Sequential(
-            _conv(channels, channels, 3),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Give (N, C, H, W)."""
-        return F.relu(x + self.way(x))  # (N, C, H, W)
-
-
 class _Stage(nn.Module):
     """Squares of features (N, V, C, 8, 8) into how far off each joint was, in sides of its square, and its logit."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.shared = nn.Sequential(_conv(channels, 64, 3, stride=2), _conv(64, 64, 3, stride=2))
+        self.shared = nn.Sequential(conv(channels, 64, 3, stride=2), conv(64, 64, 3, stride=2))
         n_features = 64 * (_CELLS // 4) ** 2
         self.first = nn.Parameter(torch.randn(N_JOINTS, n_features, 64) / n_features**0.5)
         self.last = nn.Parameter(torch.zeros(N_JOINTS, 64, 3))
@@ -122,11 +107,6 @@ class _Stage(nn.Module):
         x = x.unflatten(0, (-1, N_JOINTS)).flatten(2)  # (N, V, F)
         x = F.relu(torch.einsum("nvf,vfh->nvh", x, self.first))  # (N, V, 64)
         return torch.einsum("nvh,vhk->nvk", x, self.last) + self.bias  # (N, V, 3)
-
-
-def _conv(n_in: int, n_out: int, size: int, *, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
 
 
 def _cut(features: Tensor, places: Tensor, look: float) -> Tensor:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from har.pose.networks.blocks import conv
 from har.records import FloatArray
 
 N_JOINTS = 17
@@ -59,12 +60,10 @@ class Hourglass(nn.Module):
         self.settings = settings or HourglassSettings()
         wide, n_stacks = self.settings.channels, self.settings.stacks
         self.stem = nn.Sequential(
-            _conv(3, wide // 2, 7, stride=2), Residual(wide // 2, wide // 2), nn.MaxPool2d(2), Residual(wide // 2, wide)
+            conv(3, wide // 2, 7, stride=2), Residual(wide // 2, wide // 2), nn.MaxPool2d(2), Residual(wide // 2, wide)
         )
         self.glasses = nn.ModuleList(_Glass(wide, self.settings.depth) for _ in range(n_stacks))
-        self.features = nn.ModuleList(
-            nn.Sequential(Residual(wide, wide), _conv(wide, wide, 1)) for _ in range(n_stacks)
-        )
+        self.features = nn.ModuleList(nn.Sequential(Residual(wide, wide), conv(wide, wide, 1)) for _ in range(n_stacks))
         self.heads = nn.ModuleList(nn.Conv2d(wide, N_JOINTS, 1) for _ in range(n_stacks))
         self.back = nn.ModuleList(nn.Conv2d(wide, wide, 1) for _ in range(n_stacks - 1))
         self.back_maps = nn.ModuleList(nn.Conv2d(N_JOINTS, wide, 1) for _ in range(n_stacks - 1))
@@ -87,7 +86,7 @@ class Residual(nn.Module):
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         half = n_out // 2
-        self.way = nn.Sequential(_conv(n_in, half, 1), _conv(half, half, 3), nn.Conv2d(half, n_out, 1, bias=False))
+        self.way = nn.Sequential(conv(n_in, half, 1), conv(half, half, 3), nn.Conv2d(half, n_out, 1, bias=False))
         self.norm = nn.BatchNorm2d(n_out)
         self.round = nn.Identity() if n_in == n_out else nn.Conv2d(n_in, n_out, 1)
 
@@ -114,11 +113,6 @@ class _Glass(nn.Module):
         y = F.interpolate(y, scale_factor=2.0, mode="nearest")  # (N, C, H, W)
         beside: Tensor = self.beside(x)  # (N, C, H, W)
         return y + beside  # (N, C, H, W)
-
-
-def _conv(n_in: int, n_out: int, size: int, *, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
 
 
 def heat_targets(joints: Tensor, settings: HourglassSettings) -> Tensor:

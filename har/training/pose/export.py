@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+
+from har.models.onnx_graph import forget_paths, quiet_export
 
 INPUT, OUTPUT = "pictures", "answer"
 _EXAMPLE = 3  # pictures of the example; neither 0 nor 1, which would be taken for constants
@@ -33,7 +32,7 @@ def to_onnx(network: nn.Module, *, width: int, height: int) -> bytes | None:
         return None
     example = torch.rand(_EXAMPLE, 3, height, width, generator=torch.Generator().manual_seed(0))
     network = network.cpu().eval().to(memory_format=torch.contiguous_format)
-    with _quiet(), torch.inference_mode():
+    with quiet_export(), contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
         program: Any = torch.onnx.export(
             network,
             (example,),
@@ -44,12 +43,7 @@ def to_onnx(network: nn.Module, *, width: int, height: int) -> bytes | None:
             verbose=False,
         )
     proto = program.model_proto
-    for node in proto.graph.node:  # where in our code it comes from, with the paths of this machine
-        del node.metadata_props[:]
-        node.ClearField("doc_string")
-    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
-        del value.metadata_props[:]
-        value.ClearField("doc_string")
+    forget_paths(proto)
     blob: bytes = proto.SerializeToString()
     return blob
 
@@ -66,17 +60,3 @@ def difference(blob: bytes, network: nn.Module, *, width: int, height: int) -> f
     pictures = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
     found = session.run(None, {INPUT: pictures.numpy()})[0]
     return float(np.abs(found - network.cpu().eval()(pictures).numpy()).max())
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what torch's exporter tells its own developers."""
-    told = logging.getLogger("torch.onnx")
-    before = told.level
-    told.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        told.setLevel(before)
