@@ -100,6 +100,10 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option("--from", metavar="BUNDLE", help="Begin with the weights of one of the same kind.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Build it otherwise: channels=64, target=cauchy; repeatable."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Passes over the data.")] = None,
     time_limit: Annotated[
         float | None, typer.Option(metavar="MIN", min=0.1, help="Minutes until the bundle is on disk.")
@@ -132,6 +136,7 @@ def train(
         teacher=teacher,
         test=test or [],
         start_from=start_from,
+        settings=settings or [],
         epochs=epochs,
         time_limit_min=time_limit,
         seed=seed,

@@ -19,7 +19,7 @@ from har.training.devices import DeviceName, Precision, choose_device
 from har.training.pose.pictures import ANNOTATIONS, read_data
 from har.training.pose.progress import show_progress
 from har.training.pose.teaching import label_videos
-from har.training.pose.train import Machinery, check_kind, state_folder, train_pose
+from har.training.pose.train import Machinery, check_kind, read_settings, state_folder, train_pose
 
 
 def train(
@@ -32,6 +32,7 @@ def train(
     teacher: str,
     test: Sequence[Path],
     start_from: Path | None,
+    settings: Sequence[str],
     epochs: int | None,
     time_limit_min: float | None,
     seed: int,
@@ -50,6 +51,9 @@ def train(
     refuse_existing(out)
     if not data and not teach:
         raise ConfigError("there is nothing to learn from. Give DATA, or videos for a teacher to label with --teach.")
+    if settings and start_from:
+        raise ConfigError("--set and --from: a network that goes on learning stays as it is. Leave one of them out.")
+    built_from = read_settings(kind, settings)
     if teach:
         check_estimator(teacher)
     with show_progress() as report:
@@ -70,6 +74,7 @@ def train(
                 taught=_label(teach, teacher, out),
                 test=_read_test(test, teacher, out),
                 start_from=start_from,
+                settings=built_from,
                 epochs=epochs,
                 seed=seed,
                 command=shlex.join(["har", *sys.argv[1:]]),

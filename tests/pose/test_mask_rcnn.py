@@ -58,6 +58,28 @@ def frame_of(image: ImageArray) -> Frame:
     return Frame(image, 0.0, 0.0, "hall")
 
 
+def test_in_bf16_boxes_and_depthwise_kernels_are_reckoned_in_fp32() -> None:
+    model = network().train()
+    kept: dict[str, Tensor] = {}
+    depthwise = next(layer for layer in model.modules() if isinstance(layer, torch.nn.Conv2d) and layer.groups > 1)
+    model.rpn.head.register_forward_hook(lambda *given: kept.update(shifts=given[2][1][0]))
+    depthwise.register_forward_hook(lambda *given: kept.update(before=given[1][0], after=given[2]))
+    image, target = picture_of_somebody()
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = model([image, image], [target, target])
+    sum(losses.values()).backward()
+
+    assert kept["shifts"].dtype == torch.float32
+    assert kept["before"].dtype == kept["after"].dtype == torch.bfloat16
+    exact = torch.nn.functional.conv2d(
+        kept["before"].float(), depthwise.weight, None, depthwise.stride, depthwise.padding, groups=depthwise.groups
+    )
+    torch.testing.assert_close(kept["after"].float(), exact, rtol=0.004, atol=0)  # rounded once, at the end
+    assert depthwise.weight.grad is not None
+    assert depthwise.weight.grad.abs().sum() > 0
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

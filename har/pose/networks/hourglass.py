@@ -45,7 +45,7 @@ class HourglassSettings:
     """
 
     size_px: int = 128
-    channels: int = 64
+    channels: int = 96
     stacks: int = 2
     depth: int = 3
     target: Literal["gaussian", "cauchy"] = "gaussian"

@@ -17,7 +17,7 @@ from har.pose.networks.deeppose import DeepPose, deeppose_loss
 from har.pose.networks.hourglass import Hourglass, heat_targets, hourglass_loss
 from har.pose.views import View
 from har.records import FloatArray, ImageArray, Pose
-from har.training.pose.augment import Chances, change_colours, draw_crop
+from har.training.pose.augment import STRONG, Chances, change_colours, draw_crop
 from har.training.pose.judging import HIDDEN, SEEN, pdj
 
 FEWEST_JOINTS = 4
@@ -83,6 +83,7 @@ class CropLesson:
     learn: Sequence[Sample]
     check: Sequence[Sample]
     chances: Chances = field(default_factory=Chances)
+    chances_taught: Chances = STRONG
     unit: str = "crops"
 
     def __len__(self) -> int:
@@ -95,9 +96,10 @@ class CropLesson:
         rows, plain = [], []
         for number in numbers:
             sample = self.learn[number]
-            view = draw_crop(sample.person, size, self.chances, rng)
+            chances = self.chances_taught if sample.is_taught else self.chances
+            view = draw_crop(sample.person, size, chances, rng)
             plain.append(view.cut(Image.fromarray(load_image(sample.picture))))
-            shown = change_colours(plain[-1], self.chances, rng)
+            shown = change_colours(plain[-1], chances, rng)
             rows.append((shown, *place_joints(view, sample.person, is_taught=sample.is_taught)))
         batch = as_batch(rows)
         return (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,8 +50,7 @@ class Plan:
     Attributes:
         epochs: passes over the data.
         batch_size: people or pictures of a step.
-        learning_rate: highest.
-        optimiser: "adamw", or "rmsprop" as the hourglass's authors used.
+        learning_rate: AdamW's highest.
         weight_decay: of weights that are matrices.
         warm_up: passes until the highest learning rate.
         gradient_norm: longer gradients are shortened to it.
@@ -61,7 +60,6 @@ class Plan:
     epochs: int
     batch_size: int
     learning_rate: float
-    optimiser: Literal["adamw", "rmsprop"] = "adamw"
     weight_decay: float = 0.01
     warm_up: float = 1.0
     gradient_norm: float = 5.0
@@ -219,8 +217,6 @@ def _optimiser(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     matrices = [each for each in learning if each.ndim > 1]
     others = [each for each in learning if each.ndim <= 1]  # norms and biases
     groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    if plan.optimiser == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=plan.learning_rate)
     return torch.optim.AdamW(groups, lr=plan.learning_rate)
 
 

@@ -8,12 +8,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import psutil
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from har.errors import ConfigError, TrainingError
@@ -48,14 +48,17 @@ from har.training.pose.pictures import digest_of, hold_out
 log = logging.getLogger(__name__)
 
 AnyLesson: TypeAlias = CropLesson | DetectorLesson | MaskRCNNLesson
-_NEW: dict[str, Callable[[], Hourglass | DeepPose | CenterNet | MaskRCNN]] = {
-    MASKRCNN: partial(MaskRCNN, LIGHT),
-    HOURGLASS: Hourglass,
-    DEEPPOSE: DeepPose,
-    CENTERNET: CenterNet,
+AnyNetwork: TypeAlias = Hourglass | DeepPose | CenterNet | MaskRCNN
+AnySettings: TypeAlias = HourglassSettings | DeepPoseSettings | CenterNetSettings | MaskRCNNSettings
+USUAL: dict[str, AnySettings] = {
+    MASKRCNN: LIGHT,
+    HOURGLASS: HourglassSettings(),
+    DEEPPOSE: DeepPoseSettings(),
+    CENTERNET: CenterNetSettings(),
 }
+"""What each kind is built from unless told otherwise."""
 PLANS = {
-    MASKRCNN: Plan(epochs=12, batch_size=4, learning_rate=2e-3, weight_decay=0.02, warm_up=0.5),
+    MASKRCNN: Plan(epochs=12, batch_size=8, learning_rate=2e-3, weight_decay=0.02, warm_up=0.5),
     HOURGLASS: Plan(epochs=20, batch_size=16, learning_rate=2e-3),
     DEEPPOSE: Plan(epochs=40, batch_size=32, learning_rate=2e-3),
     CENTERNET: Plan(epochs=25, batch_size=16, learning_rate=2e-3),
@@ -98,6 +101,7 @@ def train_pose(
     taught: Sequence[Picture] = (),
     test: Sequence[Picture] = (),
     start_from: Path | None = None,
+    settings: AnySettings | None = None,
     epochs: int | None = None,
     seed: int = 0,
     command: str = "",
@@ -116,6 +120,7 @@ def train_pose(
             videos is held out to choose the pass by, else a tenth of the scenes of the pictures.
         test: other pictures, to judge the result by.
         start_from: a bundle of the same kind to take the first weights from.
+        settings: what to build it from; those of `USUAL` if None, those of the bundle with `start_from`.
         epochs: passes over the data; that of `PLANS` if None.
         seed: of the first weights, of order and chance.
         command: what was typed, for the manifest.
@@ -142,7 +147,8 @@ def train_pose(
     else:
         (learn, check), learn_taught = hold_out(pictures, seed=seed), []
     torch.manual_seed(seed)
-    lesson = make_lesson(kind, learn, check, taught=learn_taught, start_from=start_from)
+    network = _begin_from(start_from, kind) if start_from else new_network(settings or USUAL[kind])
+    lesson = make_lesson(network, learn, check, taught=learn_taught)
     machinery.say(
         f"{kind}: {len(lesson)} {lesson.unit} to learn from, {len(check)} pictures of other scenes to choose the pass "
         f"by; on {machinery.device}"
@@ -159,25 +165,15 @@ def train_pose(
     }
     found = run_lesson(lesson, plan, out=out, facts=facts, seed=seed, machinery=machinery)
     lesson.network.load_state_dict(found.state)
-    figures = {"test": make_lesson(kind, (), test).judge(lesson.network.eval(), machinery.device.where)} if test else {}
-    return write_pose_bundle(lesson.network, found, kind=kind, out=out, detector=detector, facts=facts | figures)
+    judged = make_lesson(network, (), test).judge(network.eval(), machinery.device.where) if test else {}
+    facts = facts | {"test": judged}
+    return write_pose_bundle(lesson.network, found, kind=kind, out=out, detector=detector, facts=facts)
 
 
 def make_lesson(
-    kind: str,
-    learn: Sequence[Picture],
-    check: Sequence[Picture],
-    *,
-    taught: Sequence[Picture] = (),
-    start_from: Path | None = None,
+    network: AnyNetwork, learn: Sequence[Picture], check: Sequence[Picture], *, taught: Sequence[Picture] = ()
 ) -> AnyLesson:
-    """Give what a kind of estimator learns from, with a network of its own, or one that begins where another ended.
-
-    Raises:
-        ConfigError: that one is of another kind.
-        BundleError: it does not verify.
-    """
-    network = _make_network(kind, start_from)
+    """Give what a network learns from, and what it is judged by."""
     if isinstance(network, CenterNet):
         return DetectorLesson(network, [*learn, *taught], check)
     if isinstance(network, MaskRCNN):
@@ -185,17 +181,76 @@ def make_lesson(
     return CropLesson(network, [*people_in(learn), *people_in(taught, are_taught=True)], people_in(check))
 
 
-def _make_network(kind: str, start_from: Path | None) -> Hourglass | DeepPose | CenterNet | MaskRCNN:
-    if start_from is None:
-        return _NEW[kind]()
-    bundle = load_pose_bundle(start_from)
+def new_network(settings: AnySettings) -> AnyNetwork:
+    """Give a network with random weights."""
+    if isinstance(settings, HourglassSettings):
+        return Hourglass(settings)
+    if isinstance(settings, DeepPoseSettings):
+        return DeepPose(settings)
+    return CenterNet(settings) if isinstance(settings, CenterNetSettings) else MaskRCNN(settings)
+
+
+def _begin_from(folder: Path, kind: str) -> AnyNetwork:
+    """Give the network of a bundle.
+
+    Raises:
+        ConfigError: it is of another kind.
+        BundleError: it does not verify.
+    """
+    bundle = load_pose_bundle(folder)
     if bundle.kind != kind:
-        raise ConfigError(f"{start_from}: is a {bundle.kind}. Give --from a {kind}.")
+        raise ConfigError(f"{folder}: is a {bundle.kind}. Give --from a {kind}.")
     if kind != MASKRCNN:
         return make_network(bundle)
     network = MaskRCNN(bundle.settings_as(MaskRCNNSettings))
     bundle.fill(network)
     return network
+
+
+def read_settings(kind: str, changes: Sequence[str]) -> AnySettings:
+    """Give what a kind is built from, changed as people write it: "channels=64".
+
+    Raises:
+        ConfigError: not NAME=VALUE, no such setting, or a value that it cannot have.
+    """
+    usual = USUAL[kind]
+    given = asdict(usual)
+    for change in changes:
+        name, is_one, value = change.partition("=")
+        if not is_one or name not in given:
+            known = ", ".join(f"{key}={json.dumps(each)}" for key, each in asdict(usual).items())
+            raise ConfigError(f"--set {change}: {kind} has no such setting. NAME=VALUE, of these: {known}.")
+        try:
+            given[name] = json.loads(value)
+        except json.JSONDecodeError:
+            given[name] = value
+    try:
+        settings = TypeAdapter(type(usual)).validate_json(json.dumps(given), strict=True)
+        _try_out(new_network(settings))
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in detail["loc"])
+        raise ConfigError(f"--set {where}: {detail['msg']}.".replace("--set :", "--set:")) from None
+    except (ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise ConfigError(f"--set {' '.join(changes)}: no {kind} can be built from that ({error}).") from None
+    return settings
+
+
+@torch.inference_mode()
+def _try_out(network: AnyNetwork) -> None:
+    """Show a network an empty picture; RuntimeError if its layers do not fit each other."""
+    if isinstance(network, MaskRCNN):
+        return  # takes every size
+    settings = network.settings
+    assert isinstance(settings, HourglassSettings | DeepPoseSettings | CenterNetSettings)
+    network.eval()(torch.zeros(1, 3, *_shown(settings)))
+
+
+def _shown(settings: HourglassSettings | DeepPoseSettings | CenterNetSettings) -> tuple[int, int]:
+    """Give height and width of what a network is shown."""
+    if isinstance(settings, CenterNetSettings):
+        return settings.height_px, settings.width_px
+    return settings.size_px, settings.size_px
 
 
 def check_kind(kind: str, detector: Path | None) -> None:
@@ -296,11 +351,8 @@ def _export(network: nn.Module) -> tuple[bytes | None, float | None]:
         blob = instances_to_onnx(network)
         return blob, None if blob is None else instances_difference(blob, network)
     settings = network.settings
-    if isinstance(settings, CenterNetSettings):
-        width, height = settings.width_px, settings.height_px
-    else:
-        assert isinstance(settings, HourglassSettings | DeepPoseSettings)
-        width = height = settings.size_px
+    assert isinstance(settings, HourglassSettings | DeepPoseSettings | CenterNetSettings)
+    height, width = _shown(settings)
     blob = to_onnx(network, width=width, height=height)
     return blob, None if blob is None else difference(blob, network, width=width, height=height)
 

@@ -91,6 +91,20 @@ def test_the_mean_student_fills_in_what_the_teacher_did_not_know(tmp_path: Path)
     assert torch.equal(filled.joints[1][known], batch.joints[1][known])
 
 
+def test_frames_of_a_few_videos_are_changed_as_they_are_told_to_be_and_annotated_pictures_are_not(
+    tmp_path: Path,
+) -> None:
+    lesson = crop_lesson(tmp_path / "set")
+    lesson.chances, lesson.chances_taught = STILL, replace(STILL, scale=(0.5, 0.5))
+    first = lesson.learn[0]
+    lesson.learn = [first, replace(first, is_taught=True)]
+
+    batch = lesson.batch([0, 1], np.random.default_rng(0))
+
+    still, closer = (row[[5, 16]] for row in batch.joints)  # a shoulder and an ankle
+    torch.testing.assert_close(closer[1] - closer[0], 2 * (still[1] - still[0]))
+
+
 def test_groups_and_people_with_few_joints_are_not_learnt_from() -> None:
     few = make_person(10, 10, 60)
     few.visibility[3:] = 0

@@ -69,6 +69,18 @@ def test_a_trained_estimator_runs_as_pose_on_pictures_of_any_size(made: Path) ->
 
 
 @pytest.mark.slow
+def test_an_estimator_can_be_built_otherwise(made: Path, tmp_path: Path) -> None:
+    changes = ["target=cauchy", "sigma=1.0", "size_px=64", "channels=16", "depth=2"]
+
+    assert har("pose", "train", "hourglass", made / "set", "--out", tmp_path / "small", "--detector", made / "eye",
+               "--epochs", "1", *(word for change in changes for word in ("--set", change))) == 0  # fmt: skip
+
+    bundle = load_pose_bundle(tmp_path / "small")
+    assert bundle.settings == {"size_px": 64, "channels": 16, "stacks": 2, "depth": 2, "target": "cauchy", "sigma": 1.0}
+    assert len(open_estimator(str(tmp_path / "small")).estimate(Frame(draw_picture(()), 0.0, 0.0, "hall"))) <= 4
+
+
+@pytest.mark.slow
 def test_people_in_boxes_are_looked_at_in_one_batch_with_the_same_answer_as_one_by_one(made: Path) -> None:
     image = draw_picture((make_person(10, 10, 80), make_person(90, 20, 80)))
     boxes = np.array([[10, 10, 40, 80], [90, 20, 40, 80]], dtype=np.float32)
@@ -126,6 +138,13 @@ def test_a_crop_model_without_a_detector_is_refused_and_told_how_to_get_one(
         (["centernet", "nowhere"], "nowhere"),
         (["centernet", "set", "--detector", "set"], "finds people by itself"),
         (["centernet", "--teach", "empty", "--teacher", "nobody"], "nobody"),
+        (["centernet", "set", "--set", "chanels=3"], "centernet has no such setting"),
+        (["centernet", "set", "--set", "channels"], "NAME=VALUE, of these: width_px=320"),
+        (["centernet", "set", "--set", "channels=many"], "--set channels: Input should be a valid integer"),
+        (["centernet", "set", "--set", "width_px=100"], "no centernet can be built from that"),
+        (["centernet", "set", "--set", "channels=0"], "no centernet can be built from that"),
+        (["maskrcnn", "set", "--set", "people_share=2"], "people_share must lie between 0 and 1"),
+        (["centernet", "set", "--set", "channels=8", "--from", "set"], "--set and --from"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
