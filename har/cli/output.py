@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,11 @@ def say(line: str) -> None:
 def print_line(line: str) -> None:
     """Print a line of the result on stdout."""
     typer.echo(line)
+
+
+def command_to_resume() -> str:
+    """Give what was typed, with --resume."""
+    return shlex.join(["har", *(word for word in sys.argv[1:] if word != "--resume"), "--resume"])
 
 
 def count_up(what: str) -> Callable[[int, int], None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from har.cli.output import say, wants_text, write_json
+from har.cli.output import command_to_resume, say, wants_text, write_json
 from har.errors import ConfigError
 from har.models.bundle_files import refuse_existing
 from har.pose import check_estimator
@@ -81,7 +81,7 @@ def train(
                 machinery=machinery,
             )
         except KeyboardInterrupt:
-            say(f"stopped; nothing is lost. Go on with: {_again()}")
+            say(f"stopped; nothing is lost. Go on with: {command_to_resume()}")
             raise
     _tell(bundle, out=out, json_file=json_file)
 
@@ -96,11 +96,6 @@ def _read_test(paths: Sequence[Path], teacher: str, out: Path) -> list[Picture]:
     videos = [path for path in paths if path.is_dir() and not (path / ANNOTATIONS).is_file()]
     annotated = [path for path in paths if path not in videos]
     return [*(read_data(annotated) if annotated else []), *_label(videos, teacher, out)]
-
-
-def _again() -> str:
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    return shlex.join(["har", *words, "--resume"])
 
 
 def _tell(bundle: PoseBundle, *, out: Path, json_file: Path | None) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from har.cli.output import JsonFile, count_up, print_line, say, wants_text, write_json
+from har.cli.output import JsonFile, command_to_resume, count_up, print_line, say, wants_text, write_json
 from har.errors import ConfigError
 
 Out: TypeAlias = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")]
@@ -129,6 +129,7 @@ def scenes(
     preview: Annotated[
         Path | None, typer.Option("--preview", metavar="FILE.png", help="Draw the first pictures with their truth.")
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a broken-off run stopped.")] = False,
     json: JsonFile = None,
 ) -> None:
     """Write pictures of furnished rooms with up to four people, and exact COCO annotations: what estimators learn from.
@@ -142,9 +143,9 @@ def scenes(
     plan = Plan(n=n, seed=seed, width_px=width_px, height_px=height_px, depth=depth, sequences=sequences)
     try:
         with _bar("simulating scenes", total=n) as advance:
-            counts = write_scenes(out, plan, jobs=jobs, progress=advance)
+            counts = write_scenes(out, plan, jobs=jobs, resume=resume, progress=advance)
     except KeyboardInterrupt:
-        say(f"stopped; nothing was kept, and {out} was not made. The same command begins anew.")
+        say(f"stopped; nothing is lost. Go on with: {command_to_resume()}")
         raise
     if preview is not None:
         draw_preview(out, file=preview)

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from har.bench.machine import physical_cores
-from har.cli.output import say, wants_text, write_json
+from har.cli.output import command_to_resume, say, wants_text, write_json
 from har.clips import iterate_clips, read_clips
 from har.models.bundle import Bundle
 from har.models.shipped import find_bundle
@@ -79,15 +79,10 @@ def train(
                 ),
             )
         except KeyboardInterrupt:
-            say(f"stopped; nothing is lost. Go on with: {_again()}")
+            say(f"stopped; nothing is lost. Go on with: {command_to_resume()}")
             raise
     if workers.is_first:
         _tell(bundle, clips, out=out, split=split, json_file=json_file)
-
-
-def _again() -> str:
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    return shlex.join(["har", *words, "--resume"])
 
 
 def _tell(bundle: Bundle, clips: Sequence[Path], *, out: Path, split: str | None, json_file: Path | None) -> None:

@@ -27,7 +27,7 @@ from har.synth.scenes.sensor import random_sensor
 from har.synth.scenes.things import Things
 from har.synth.scenes.truth import HIDDEN, OUTSIDE, SEEN, run_lengths
 from har.synth.scenes.wardrobe import random_outfit
-from har.synth.scenes.write import Plan, write_scenes
+from har.synth.scenes.write import Plan, partial_folder, write_scenes
 from har.synth.shapes import Box
 
 SIZE_PX = (160, 120)
@@ -273,14 +273,40 @@ def test_nobody_walks_through_anybody() -> None:
     assert met
 
 
-def test_a_run_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_goes_on_to_the_same_files(scenes: Path, tmp_path: Path) -> None:
+    n_done: list[float] = []
+
     def stop(done: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_scenes(tmp_path / "set", a_plan(2), jobs=1, progress=stop)
+        write_scenes(tmp_path / "set", a_plan(SHOTS_PER_ROOM + 1), jobs=1, progress=stop)
+    assert not (tmp_path / "set").exists()
+    first = partial_folder(tmp_path / "set") / "images" / "000001.jpg"
+    first.write_bytes(b"not drawn again")
+    write_scenes(tmp_path / "set", a_plan(SHOTS_PER_ROOM + 1), jobs=1, resume=True, progress=n_done.append)
 
-    assert not list(tmp_path.iterdir())
+    assert n_done == [SHOTS_PER_ROOM, 1]
+    ours, whole = contents(tmp_path / "set"), contents(scenes)
+    assert ours.pop("images/000001.jpg") == b"not drawn again"
+    assert [name for name in ours if ours[name] != whole[name]] == ["annotations.json"]
+    few, all_ = (json.loads(files["annotations.json"])["annotations"] for files in (ours, whole))
+    assert few == all_[: len(few)]
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_run_with_other_options_is_not_gone_on_with_and_begins_anew_if_not_asked_to_resume(tmp_path: Path) -> None:
+    def stop(done: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_scenes(tmp_path / "set", a_plan(1), jobs=1, progress=stop)
+
+    with pytest.raises(ConfigError, match="begun with other options"):
+        write_scenes(tmp_path / "set", a_plan(1, seed=4), jobs=1, resume=True)
+    write_scenes(tmp_path / "set", a_plan(1, seed=4), jobs=1)
+
+    assert len(contents(tmp_path / "set")) == 2
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:

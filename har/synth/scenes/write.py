@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from har.synth.scenes.truth import CATEGORY, as_coco
 
 ANNOTATIONS, IMAGES, DEPTH = "annotations.json", "images", "depth"
 LICENCE = "Apache-2.0"
+_PLAN, _ROOMS = "plan.json", "rooms"  # while a set grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +57,63 @@ class Plan:
 
 
 def write_scenes(
-    out: Path, plan: Plan, *, jobs: int, progress: Callable[[float], None] | None = None
+    out: Path, plan: Plan, *, jobs: int, resume: bool = False, progress: Callable[[float], None] | None = None
 ) -> dict[str, int]:
     """Write a set of simulated pictures; `out` is not there before all of it is written.
+
+    Until then it grows as `.<out>.partial` beside it, which stays if the run is broken off.
 
     Args:
         out: gets `images/`, `annotations.json` and perhaps `depth/`.
         plan: what to write; the same plan gives the same bytes with any number of processes.
         jobs: processes.
+        resume: go on with what a run of the same plan left.
         progress: called with the number of pictures written since the last call.
 
     Returns:
         How many "pictures", "people" and "empty" pictures there are.
 
     Raises:
-        ConfigError: `out` is there already, or a process broke down.
+        ConfigError: `out` is there already, what is to be resumed had another plan, or a process broke down.
     """
     if out.exists():
         raise ConfigError(f"{out}: is there already. Choose another --out, or delete it first.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
-        for name in (IMAGES, DEPTH) if plan.depth else (IMAGES,):
-            (partial / name).mkdir()
-        found: list[list[dict[str, Any]]] = []
-        for of_room in _work(partial, plan, jobs=jobs):
-            found += of_room
-            if progress is not None:
-                progress(len(of_room))
-        (partial / ANNOTATIONS).write_text(json.dumps(_coco(found, plan)) + "\n", encoding="utf-8")
-        partial.chmod(0o755)
-        partial.replace(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    partial = partial_folder(out)
+    if not (resume and _is_there(partial, plan)):
+        _begin(partial, plan)
+    found: list[list[dict[str, Any]]] = []
+    for of_room in _work(partial, plan, jobs=jobs):
+        found += of_room
+        if progress is not None:
+            progress(len(of_room))
+    (partial / ANNOTATIONS).write_text(json.dumps(_coco(found, plan)) + "\n", encoding="utf-8")
+    shutil.rmtree(partial / _ROOMS)
+    (partial / _PLAN).unlink()
+    partial.replace(out)
     n_people = [len(people) for people in found]
     return {"pictures": len(found), "people": sum(n_people), "empty": n_people.count(0)}
+
+
+def partial_folder(out: Path) -> Path:
+    """Give the folder in which a set grows."""
+    return out.parent / f".{out.name}.partial"
+
+
+def _is_there(partial: Path, plan: Plan) -> bool:
+    """Say whether a run left something; ConfigError if it was of another plan."""
+    if not (partial / _PLAN).is_file():
+        return False
+    if json.loads((partial / _PLAN).read_text(encoding="utf-8")) != asdict(plan):
+        raise ConfigError(f"{partial}: was begun with other options. Give the same ones, or leave out --resume.")
+    return True
+
+
+def _begin(partial: Path, plan: Plan) -> None:
+    """Make the folder in which a set grows; what an older run left there goes."""
+    shutil.rmtree(partial, ignore_errors=True)
+    for name in (IMAGES, _ROOMS, *((DEPTH,) if plan.depth else ())):
+        (partial / name).mkdir(parents=True)
+    (partial / _PLAN).write_text(json.dumps(asdict(plan)), encoding="utf-8")
 
 
 def _work(folder: Path, plan: Plan, *, jobs: int) -> Iterator[list[list[dict[str, Any]]]]:
@@ -108,7 +129,7 @@ def _work(folder: Path, plan: Plan, *, jobs: int) -> Iterator[list[list[dict[str
             yield future.result()
     except BrokenProcessPool:
         raise ConfigError(
-            "a process that draws scenes ended all at once, perhaps for lack of memory. Try --jobs 1."
+            "a process that draws scenes ended all at once, perhaps for lack of memory. Try --jobs 1 --resume."
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -120,7 +141,11 @@ def _leave_interrupts() -> None:
 
 
 def _write_room(folder: Path, plan: Plan, room: int) -> list[list[dict[str, Any]]]:
-    """Write the pictures of a room; give the annotations of each."""
+    """Write the pictures of a room, unless they are there; give the annotations of each."""
+    kept = folder / _ROOMS / f"{room:06d}.json"
+    if kept.is_file():
+        found: list[list[dict[str, Any]]] = json.loads(kept.read_text(encoding="utf-8"))
+        return found
     first = room * plan.per_room
     n_shots = min(plan.per_room, plan.n - first)
     make = film_room if plan.sequences else photograph_room
@@ -129,6 +154,9 @@ def _write_room(folder: Path, plan: Plan, room: int) -> list[list[dict[str, Any]
     for number, shot in enumerate(shots, start=first):
         _write_shot(folder, number, shot, depth=plan.depth)
         found.append([as_coco(person) for person in shot.people])
+    unfinished = kept.with_suffix(".new")
+    unfinished.write_text(json.dumps(found), encoding="utf-8")
+    unfinished.replace(kept)  # all at once, after the pictures
     return found
 
 
