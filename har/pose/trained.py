@@ -27,7 +27,7 @@ from har.pose.views import View
 from har.records import FloatArray, Frame, ImageArray, Pose
 
 SURE = 0.3
-"""Of a person: whoever the detector is less sure of is taken for furniture."""
+"""Of a person: whoever the detector is less sure of is taken for furniture, if its training found no better score."""
 SAME_PERSON = 0.85
 """Two poses as alike as this (OKS, 1 the same) are of one person."""
 _BODY_SHARE = 0.53  # of a box that its body fills
@@ -128,14 +128,28 @@ class Detector:
     def __init__(self, bundle: PoseBundle, *, onnx: bool = True) -> None:
         self._settings = bundle.settings_as(CenterNetSettings)
         self._network = open_network(bundle, onnx=onnx)
+        self._sure = _sure(bundle)
 
-    def find(self, image: ImageArray, *, threshold: float = SURE) -> FloatArray:
-        """Give people's boxes (P, 5): x, y, width, height in pixels, and score; the surest first."""
+    def find(self, image: ImageArray, *, threshold: float | None = None) -> FloatArray:
+        """Give people's boxes (P, 5): x, y, width, height in pixels, and score; the surest first.
+
+        Args:
+            image: (H, W, 3) RGB.
+            threshold: lowest score; None for what the training found best.
+        """
+        threshold = self._sure if threshold is None else threshold
         height, width = image.shape[:2]
         view = View.of_whole(width, height, self._settings.width_px, self._settings.height_px)
         maps = self._network(as_input(view.cut(Image.fromarray(image))[None]))
         (boxes,) = read_boxes(maps, threshold=threshold, most=self._settings.most)
         return np.column_stack([view.boxes_to_picture(boxes[:, :4]), boxes[:, 4]]).astype(np.float32)
+
+
+def _sure(bundle: PoseBundle) -> float:
+    """Give the score from which a detector's boxes are best taken for people, as its training found."""
+    figures = bundle.trained.get("validation")
+    sure = figures.get("sure") if isinstance(figures, dict) else None
+    return float(sure) if isinstance(sure, int | float) and 0 < sure < 1 else SURE
 
 
 def as_input(pictures: ImageArray) -> FloatArray:

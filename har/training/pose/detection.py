@@ -16,7 +16,7 @@ from har.pose.views import View
 from har.records import FloatArray
 from har.training.pose.augment import Chances, change_colours, draw_whole
 from har.training.pose.crops import as_crops
-from har.training.pose.judging import box_ap
+from har.training.pose.judging import judge_boxes
 
 LEAST_LEFT = 0.3
 """Of a box that a view cuts: whoever shows less is not asked for, and not held against the detector either."""
@@ -59,7 +59,7 @@ class DetectorLesson:
 
     @torch.inference_mode()
     def judge(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Give the average precision of boxes at an overlap of a half."""
+        """Give how well boxes are found at an overlap of a half, and from which score on."""
         settings, found = self.network.settings, []
         if not self.check:
             return {}
@@ -76,7 +76,7 @@ class DetectorLesson:
             np.array([each.box for each in picture.people if not each.crowd], dtype=np.float32).reshape(-1, 4)
             for picture in self.check
         ]
-        return {"ap50": box_ap(found, true)}
+        return judge_boxes(found, true)
 
 
 def targets_of(picture: Picture, view: View) -> FloatArray:

@@ -11,6 +11,8 @@ from har.pose.metrics import share_within, torso_errors
 from har.records import FloatArray, Pose
 
 HIDDEN, SEEN = 1, 2  # COCO's visibility
+ENOUGH_PEOPLE = 100
+"""To say from which score on a box is best taken for somebody."""
 
 
 def pdj(people: Sequence[Person], poses: Sequence[Pose], *, at: float = 0.2) -> dict[str, float]:
@@ -25,14 +27,34 @@ def pdj(people: Sequence[Person], poses: Sequence[Pose], *, at: float = 0.2) -> 
     return {name: share for name, share in shares.items() if share is not None}
 
 
-def box_ap(found: list[FloatArray], true: list[FloatArray], *, iou: float = 0.5) -> float:
-    """Give the average precision of boxes at one overlap.
+def judge_boxes(found: list[FloatArray], true: list[FloatArray], *, iou: float = 0.5) -> dict[str, float]:
+    """Give how well boxes are found at one overlap.
 
     Args:
         found: for each picture (P, 5): x, y, width, height, score.
         true: for each picture (Q, 4).
         iou: overlap from which a box is a hit.
+
+    Returns:
+        "ap50", the average precision; of enough people also "sure", the score from which boxes are best taken for
+        people (highest harmonic mean of recall and precision), and "recall" and "precision" of those.
     """
+    score, is_hit = _rank(found, true, iou=iou)
+    n_true = sum(map(len, true))
+    if not n_true or not len(score):
+        return {"ap50": 0.0}
+    recall = np.cumsum(is_hit) / n_true
+    precision = np.cumsum(is_hit) / np.arange(1, len(is_hit) + 1)
+    best_after = np.maximum.accumulate(precision[::-1])[::-1]
+    figures = {"ap50": float(np.sum(np.diff(recall, prepend=0.0) * best_after))}
+    if n_true < ENOUGH_PEOPLE:
+        return figures
+    best = int(np.argmax(recall * precision / np.maximum(recall + precision, 1e-9)))
+    return figures | {"sure": float(score[best]), "recall": float(recall[best]), "precision": float(precision[best])}
+
+
+def _rank(found: list[FloatArray], true: list[FloatArray], *, iou: float) -> tuple[np.ndarray, np.ndarray]:
+    """Give the scores of all boxes, the surest first, and whether each is a hit."""
     scores, hits = [], []
     for boxes, wanted in zip(found, true, strict=True):
         left = np.ones(len(wanted), dtype=bool)
@@ -44,14 +66,8 @@ def box_ap(found: list[FloatArray], true: list[FloatArray], *, iou: float = 0.5)
                 left[best] = False
             scores.append(float(boxes[number, 4]))
             hits.append(bool(is_hit))
-    n_true = sum(map(len, true))
-    if not n_true or not scores:
-        return 0.0
-    is_hit = np.array(hits)[np.argsort(-np.array(scores), kind="stable")]
-    recall = np.cumsum(is_hit) / n_true
-    precision = np.cumsum(is_hit) / np.arange(1, len(is_hit) + 1)
-    best_after = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(np.diff(recall, prepend=0.0) * best_after))
+    order = np.argsort(-np.array(scores), kind="stable")
+    return np.array(scores)[order], np.array(hits, dtype=bool)[order]
 
 
 def box_overlaps(ours: FloatArray, theirs: FloatArray) -> FloatArray:

@@ -21,7 +21,7 @@ from har.records import Pose
 from har.training.pose.augment import Chances, draw_crop, draw_whole
 from har.training.pose.crops import CropLesson, fill_in, people_in, place_joints
 from har.training.pose.detection import DetectorLesson, targets_of
-from har.training.pose.judging import box_ap, pdj
+from har.training.pose.judging import ENOUGH_PEOPLE, judge_boxes, pdj
 from har.training.pose.loop import Given, Plan, Progress, fit
 from har.training.pose.pictures import hold_out, read_data
 from har.training.pose.progress import as_line
@@ -166,8 +166,23 @@ def test_figures_are_one_for_the_truth_and_zero_for_nothing_like_it() -> None:
 
     assert pdj([person], [truth]) == {"pdj": 1.0, "pdj_seen": 1.0}
     assert pdj([person], [Pose(person.xy + 50, truth.score)])["pdj"] == 0.0
-    assert box_ap([np.append(box, [[0.9]], axis=1)], [box]) == 1.0
-    assert box_ap([np.append(box + 60, [[0.9]], axis=1), np.zeros((0, 5))], [box, box]) == 0.0
+    assert judge_boxes([np.append(box, [[0.9]], axis=1)], [box]) == {"ap50": 1.0}
+    assert judge_boxes([np.append(box + 60, [[0.9]], axis=1), np.zeros((0, 5))], [box, box]) == {"ap50": 0.0}
+    assert judge_boxes([np.zeros((0, 5))], [box]) == {"ap50": 0.0}
+
+
+def test_a_detector_learns_from_which_score_on_a_box_is_somebody() -> None:
+    """Of a hundred people eighty are found with 0.2 or more, and every box below that is furniture."""
+    box = np.array([[10, 10, 40, 80]], dtype=np.float32)
+    right = [np.array([[*box[0], score]]) for score in np.linspace(0.9, 0.2, 80)]
+    wrong = [np.array([[*box[0] + 60, 0.1]])] * 20
+
+    figures = judge_boxes(right + wrong, [box] * ENOUGH_PEOPLE)
+
+    assert figures["sure"] == pytest.approx(0.2)
+    assert figures["recall"] == pytest.approx(0.8)
+    assert figures["precision"] == 1.0
+    assert figures["ap50"] == pytest.approx(0.8)
 
 
 def test_a_detector_and_a_regressor_learn_from_batches(tmp_path: Path) -> None:
