@@ -6,6 +6,7 @@ clip). Where the picture is as it was before anybody came, there is nobody.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -112,9 +113,20 @@ class Backdrop:
         change = (self._last[box] - self._room[box])[known]
         return bool((np.abs(change - np.median(change)) > _levels(self._room[box])[known]).mean() < EMPTY_SHARE)
 
-    def moves(self, low: FloatArray, high: FloatArray) -> bool:
-        """Say whether anything moves in a box, given by its corners, (2,) pixels each."""
-        return self._moving is not None and int(self._moving[self._cells_of(low, high)].sum()) >= _FEWEST_MOVING
+    def moves(self, low: FloatArray, high: FloatArray, *, but: Sequence[tuple[FloatArray, FloatArray]] = ()) -> bool:
+        """Say whether anything moves in a box.
+
+        Args:
+            low: (2,) top left corner, pixels.
+            high: (2,) bottom right corner.
+            but: corners of boxes in which something else may move.
+        """
+        if self._moving is None:
+            return False
+        moving = self._moving.copy()
+        for each in but:
+            moving[self._cells_of(*each)] = False
+        return int(moving[self._cells_of(low, high)].sum()) >= _FEWEST_MOVING
 
     def moving(self, *, people: list[Region]) -> list[tuple[FloatArray, FloatArray]]:
         """Give the boxes of what moves and is nobody known, the largest first: (2,) corners each, pixels."""
