@@ -48,9 +48,9 @@ PART = 0.8
 """Whoever appears with a larger share of their landmarks in somebody else's box is a part of that body: a second pose
 was seen in the trousers of somebody who walked, and raised an alert. Who comes up to others is known before."""
 UPON, LIMB = 0.7, 0.1
-"""Likewise with a larger share of their joints upon somebody else's limbs, or somebody else's upon theirs, and a limb
-reaches so far, in sides of its region, 0.2 m. The second poses on somebody's body in GMDCSA24 lay upside down or
-lengthways: the shares were 0.8 to 1 when their similarity (OKS) was 0 to 0.3. People side by side had less than 0.5."""
+"""Likewise with a larger share of their joints upon somebody else's limbs, or somebody else's upon theirs; a limb
+reaches so far, in sides of the smaller region: 0.2 m. Second poses on one body in GMDCSA24 lay upside down or
+lengthways: the shares were 0.8 to 1 where their likeness (OKS) was 0 to 0.3. The two people of UP-Fall had 0."""
 SURE = 0.5
 """A tracked person of whom the landmark network is less sure is looked for where the detector found them, too; and
 whoever was lost must be seen as surely to be found again (somebody who walked out was found again in their feet)."""
@@ -347,7 +347,7 @@ def _share_upon(body: Body, other: Body) -> float:
     from_start = joints[:, None] - limbs[:, 0]  # (17, E, 2)
     way = (from_start * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-6)  # (17, E)
     off = np.linalg.norm(from_start - np.clip(way, 0, 1)[..., None] * along, axis=-1)  # (17, E)
-    return float((off.min(axis=1) < LIMB * other.region.size).mean())
+    return float((off.min(axis=1) < LIMB * min(body.region.size, other.region.size)).mean())
 
 
 def _box(body: Body) -> tuple[FloatArray, FloatArray]:

@@ -111,6 +111,8 @@ def test_what_moves_is_found_unless_it_is_somebody_known() -> None:
     assert (low <= BODY[0] + 4).all()
     assert (high >= BODY[1] - 4).all()
     assert backdrop.moves(*BODY)
+    assert not backdrop.moves(*BODY, but=[(BODY[0] - 4, BODY[1] + 4)])  # it is somebody else who moves there
+    assert backdrop.moves(*BODY)
     assert backdrop.moving(people=[Region(70.0, 70.0, 80.0)]) == []
 
 

@@ -258,6 +258,34 @@ def test_a_part_of_somebody_is_not_a_second_person_but_a_child_who_came_along_st
     assert show(estimator, begin_s=1.8, seconds=0.8)[-1] == 2
 
 
+def test_a_second_pose_lengthways_upon_a_body_is_not_a_second_person_but_somebody_who_came_apart_is(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    body, upon = Region(30, 20, 40), Region(30, 28, 26, math.pi - 0.1)  # upside down, and not in its box
+    networks.there = [body]
+    show(estimator, begin_s=0.0, seconds=0.2)
+    networks.there = [body, upon]
+    assert show(estimator, begin_s=0.2, seconds=0.8)[-1] == 1
+
+    networks.there = [body, Region(50, 28, 26, math.pi - 0.1)]
+    assert show(estimator, begin_s=1.0, seconds=0.8)[-1] == 2
+
+
+def test_of_the_first_picture_whoever_is_lost_before_they_are_proven_is_not_searched_for(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    assert show(estimator, begin_s=0.0, seconds=0.13) == [1, 1]
+    networks.presence = lambda region: 0.1
+    assert show(estimator, begin_s=0.13, seconds=0.07) == [0]
+
+    networks.presence = lambda region: 0.6  # enough for somebody who was lost, not for somebody new
+
+    assert not any(show(estimator, begin_s=0.2, seconds=1.0))
+
+
 def spread(region: Region, *, presence: float = 1.0) -> Body:
     """Give a body that fills its region."""
     corners = region.inside(np.array([[0.2, 0.1], [0.8, 0.9]], np.float32))
