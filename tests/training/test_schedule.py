@@ -51,6 +51,17 @@ def test_a_time_limit_ends_with_a_whole_pass_and_a_rate_near_zero() -> None:
     assert schedule.phase == pytest.approx(1)
 
 
+def test_where_a_pass_takes_long_the_last_one_is_short_rather_than_the_time_left_unused() -> None:
+    schedule = Schedule.of(pass_steps=100, n_passes=12)
+
+    took_s = run_through(schedule, limit_s=180.0, step_s=[0.5] * 1000, check_s=2.0)
+
+    assert 170 <= took_s <= 180  # three whole passes and eighty steps
+    assert schedule.n_done == 4
+    assert schedule.phase == pytest.approx(1)
+    assert schedule.rate(warm_up_passes=1) < 0.01
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_machine_of_changing_speed_ends_in_time_with_the_rate_near_zero(seed: int) -> None:
     rng = np.random.default_rng(seed)
