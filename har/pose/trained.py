@@ -16,7 +16,7 @@ from torch import nn
 
 from graphs.layouts import COCO17
 from har.errors import BundleError, ConfigError, PoseError
-from har.likeness import OKS_FALLOFF
+from har.likeness import oks
 from har.pose.bundle import CENTERNET, CROP_KINDS, DEEPPOSE, HOURGLASS, PoseBundle, load_pose_bundle
 from har.pose.networks import deeppose, hourglass
 from har.pose.networks.centernet import CenterNet, CenterNetSettings, read_boxes
@@ -28,9 +28,8 @@ from har.records import FloatArray, Frame, ImageArray, Pose
 
 SURE = 0.3
 """Of a person: whoever the detector is less sure of is taken for furniture, if its training found no better score."""
-SAME_PERSON = 0.85
+SAME_PERSON = 0.5
 """Two poses as alike as this (OKS, 1 the same) are of one person."""
-_BODY_SHARE = 0.53  # of a box that its body fills
 
 Network: TypeAlias = Callable[[FloatArray], FloatArray]
 """Pictures (N, 3, H, W) in [0, 1] to an answer whose first axis is N."""
@@ -195,17 +194,9 @@ def drop_duplicates(poses: list[Pose]) -> tuple[Pose, ...]:
     """Leave out poses of people whom one before shows already."""
     kept: list[Pose] = []
     for pose in poses:
-        if all(_likeness(pose, other) < SAME_PERSON for other in kept):
+        if all(oks(pose, other) < SAME_PERSON for other in kept):
             kept.append(pose)
     return tuple(kept)
-
-
-def _likeness(pose: Pose, other: Pose) -> float:
-    """Give the OKS of two poses, the body's size taken from the larger one."""
-    sizes = [each.xy.max(axis=0) - each.xy.min(axis=0) for each in (pose, other)]
-    area = _BODY_SHARE * max(float(size.prod()) for size in sizes)
-    squares = np.square(pose.xy - other.xy).sum(axis=-1)
-    return float(np.exp(-squares / (2 * max(area, 1.0) * OKS_FALLOFF**2)).mean())
 
 
 def _on_torch(network: nn.Module) -> Network:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from har.models.onnx_graph import forget_paths, quiet_export
+from har.pose.onnx_session import start
 
 INPUT, OUTPUT = "pictures", "answer"
 _EXAMPLE = 3  # pictures of the example; neither 0 nor 1, which would be taken for constants
@@ -51,12 +51,9 @@ def to_onnx(network: nn.Module, *, width: int, height: int) -> bytes | None:
 @torch.inference_mode()
 def difference(blob: bytes, network: nn.Module, *, width: int, height: int) -> float | None:
     """Give the largest difference between ONNX Runtime's and torch's answers; None where the runtime is not there."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    try:
-        import onnxruntime
-    except ImportError:
+    session = start(blob)
+    if session is None:
         return None
-    session = onnxruntime.InferenceSession(blob, providers=["CPUExecutionProvider"])
     pictures = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
     found = session.run(None, {INPUT: pictures.numpy()})[0]
     return float(np.abs(found - network.cpu().eval()(pictures).numpy()).max())

@@ -6,7 +6,6 @@ guard on data-dependent expression" in `batched_nms`); the older one, which trac
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from har.pose.mask_rcnn import MOST_EXPORTED, OUTPUTS, PICTURE, SCORE_EXPORTED
 from har.pose.networks.mask_rcnn import MaskRCNN
+from har.pose.onnx_session import start
 
 SURE_JOINT = 0.5
 """A joint with more of its heat than this in one place cannot as well be elsewhere."""
@@ -83,12 +83,9 @@ def instances_difference(blob: bytes, network: MaskRCNN) -> float | None:
     Boxes and joints are compared in sides of the picture, all else is a probability. Joints of which the network is not
     sure are left out: where two places of a heat map are as hot as each other, the last bit of a number decides.
     """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    try:
-        import onnxruntime
-    except ImportError:
+    session = start(blob)
+    if session is None:
         return None
-    session = onnxruntime.InferenceSession(blob, providers=["CPUExecutionProvider"])
     whole, largest = _prepared(network), 0.0
     for seed in (1, 2, 3):
         picture = _example(network, seed=seed)
