@@ -18,7 +18,8 @@ from har.records import Frame, Pose
 BLAZEPOSE, MEDIAPIPE = "blazepose", "mediapipe"
 USUAL = MEDIAPIPE
 """What the service takes unless told otherwise. BlazePose by our own tracking sees far more people, but the danger
-model is fitted on MediaPipe's poses: on ours it raised three false alerts in 17 minutes of daily living, not none."""
+model is fitted on MediaPipe's poses: on ours it found 30 of 31 falls of real videos, not all, and suspected 14 times
+outside falls, not 8."""
 _USUAL_PEOPLE = {MEDIAPIPE: 2}
 _PLAIN = re.compile(r"num_poses=([1-9]|10)")
 
