@@ -6,7 +6,6 @@ clip). Where the picture is as it was before anybody came, there is nobody.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -30,7 +29,6 @@ EMPTY_SHARE = 0.05
 _KNOWN_SHARE = 0.8
 _DRIFT = 0.1
 _SMALLEST_CELLS = 6
-_FEWEST_MOVING = 3
 
 _Cells: TypeAlias = npt.NDArray[np.bool_]
 
@@ -113,20 +111,19 @@ class Backdrop:
         change = (self._last[box] - self._room[box])[known]
         return bool((np.abs(change - np.median(change)) > _levels(self._room[box])[known]).mean() < EMPTY_SHARE)
 
-    def moves(self, low: FloatArray, high: FloatArray, *, but: Sequence[tuple[FloatArray, FloatArray]] = ()) -> bool:
-        """Say whether anything moves in a box.
+    def moving_in(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, int]:
+        """Give the middles (n, 2) of the cells that move in a box, and how many cells it has.
 
         Args:
             low: (2,) top left corner, pixels.
             high: (2,) bottom right corner.
-            but: corners of boxes in which something else may move.
         """
         if self._moving is None:
-            return False
-        moving = self._moving.copy()
-        for each in but:
-            moving[self._cells_of(*each)] = False
-        return int(moving[self._cells_of(low, high)].sum()) >= _FEWEST_MOVING
+            return np.zeros((0, 2), np.float32), 0
+        rows, columns = box = self._cells_of(low, high)
+        y, x = np.nonzero(self._moving[box])
+        middles = (np.stack([x + columns.start, y + rows.start], axis=1) + 0.5) * self._cell_px
+        return middles.astype(np.float32), self._moving[box].size
 
     def moving(self, *, people: list[Region]) -> list[tuple[FloatArray, FloatArray]]:
         """Give the boxes of what moves and is nobody known, the largest first: (2,) corners each, pixels."""

@@ -48,9 +48,12 @@ PART = 0.8
 """Whoever appears with a larger share of their landmarks in somebody else's box is a part of that body: a second pose
 was seen in the trousers of somebody who walked, and raised an alert. Who comes up to others is known before."""
 UPON, LIMB = 0.7, 0.1
-"""Likewise with a larger share of their joints upon somebody else's limbs, or somebody else's upon theirs; a limb
-reaches so far, in sides of the smaller region: 0.2 m. Second poses on one body in GMDCSA24 lay upside down or
-lengthways: the shares were 0.8 to 1 where their likeness (OKS) was 0 to 0.3. The two people of UP-Fall had 0."""
+"""Likewise with a larger share of their joints upon somebody else's limbs; a limb reaches so far, in sides of the
+smaller region: 0.2 m. Second poses on one body in GMDCSA24 lay upside down or lengthways: the shares were 0.8 to 1
+where their likeness (OKS) was 0 to 0.3. The two people of UP-Fall had 0."""
+FEWEST_MOVING, MOVING_SHARE = 3, 0.02
+"""Cells of the backdrop, and their share of the body's box, that must move for somebody to be there. What moves near
+somebody else's limbs is theirs; in the box of a restless ghost of 1,300 cells four moved."""
 SURE = 0.5
 """A tracked person of whom the landmark network is less sure is looked for where the detector found them, too; and
 whoever was lost must be seen as surely to be found again (somebody who walked out was found again in their feet)."""
@@ -142,7 +145,7 @@ class BlazePose:
         if frame.time_s < self._last_s or frame.image.shape != self._shape:
             self._begin()  # a clock was set back, or the camera's pictures are others now
         elif frame.time_s - self._last_s > SEARCH_S:  # the camera was away: whoever was there may have left
-            self._lost = [replace(person, lost_s=frame.time_s) for person in self._people if person.trial is None]
+            self._lost = [replace(person, lost_s=frame.time_s) for person in self._people if person.counts]
             self._people = []
         self._last_s, self._shape = frame.time_s, frame.image.shape
         lost = [person for person in self._lost if frame.time_s - person.lost_s <= SEARCH_S]
@@ -217,8 +220,9 @@ class BlazePose:
             self._add(_Person(body, trial=(), counts=self._turn == 1))
 
     def _welcome_back(self, lost: _Person, body: Body) -> None:
-        """Take somebody in who was lost."""
-        if not self._is_ghost(body) and not self._is_part(body, was=lost.body) and self._add(_Person(body)):
+        """Take somebody in who was lost; a trial goes on where it stood."""
+        back = _Person(body, trial=lost.trial)
+        if not self._is_ghost(body) and not self._is_part(body, was=lost.body) and self._add(back):
             self._lost = [other for other in self._lost if other is not lost]
 
     def _judge(self, *, looks: bool) -> None:
@@ -233,11 +237,18 @@ class BlazePose:
         """Give somebody, no newcomer any more if they were on trial for long enough; None if it is furniture."""
         if person.trial is None or len(person.trial) < TRIAL_FRAMES:
             return person
-        proven = [_box(other.body) for other in self._people if other.trial is None]  # those who were there before
-        moving = self._backdrop.moves(*_box(person.body), but=proven)
-        if _is_steady(person.trial, moving=moving) and not self._is_part(person.body):
-            return replace(person, counts=True, trial=None)
-        return person if len(person.trial) < 2 * TRIAL_FRAMES else None
+        if not _is_steady(person.trial, moving=self._moves(person.body)):
+            return person if len(person.trial) < 2 * TRIAL_FRAMES else None
+        # Who was not shown yet and has come upon somebody waits until they are apart again.
+        return replace(person, counts=True, trial=None) if person.counts or not self._is_part(person.body) else person
+
+    def _moves(self, body: Body) -> bool:
+        """Say whether something moves where a body is, other than the people who were there before."""
+        points, n_cells = self._backdrop.moving_in(*_box(body))
+        for other in self._people:
+            if other.trial is None:
+                points = points[_off_limbs(points, other.body) >= LIMB * other.region.size]
+        return len(points) >= max(FEWEST_MOVING, MOVING_SHARE * n_cells)
 
     def _is_part(self, body: Body, *, was: Body | None = None) -> bool:
         """Say whether somebody who appears is a part of somebody who is there.
@@ -269,8 +280,7 @@ class BlazePose:
         for number in sorted(now, key=lambda each: (not now[each].counts, now[each].moved)):
             if not any(_is_same(now[number].body, now[other].body) for other in kept):
                 kept.append(number)
-        # Whoever was there in the first picture and was lost before the trial's end may have been furniture.
-        gone = [each for number, each in enumerate(self._people) if number not in kept and each.trial is None]
+        gone = [person for number, person in enumerate(self._people) if number not in kept and person.counts]
         self._lost += [replace(person, lost_s=now_s) for person in gone]
         self._people = [now[number] for number in sorted(kept)]
         return found
@@ -312,7 +322,7 @@ def _after(person: _Person, body: Body) -> _Person:
     side = max(person.region.size, 1.0)
     moved = math.hypot(body.region.x - person.region.x, body.region.y - person.region.y) / side
     unrest = float(np.linalg.norm(body.xy - person.body.xy, axis=1).mean()) / side
-    trial = None if person.trial is None else (*person.trial, (body.presence, unrest))
+    trial = None if person.trial is None else (*person.trial[1 - 2 * TRIAL_FRAMES :], (body.presence, unrest))
     return replace(person, body=body, moved=moved, trial=trial)
 
 
@@ -331,7 +341,7 @@ def _longer_side(body: Body) -> float:
 
 def _is_upon(body: Body, other: Body) -> bool:
     """Say whether a body lies upon another one's, in its box or limb upon limb."""
-    return _share_within(body, other) > PART or max(_share_upon(body, other), _share_upon(other, body)) > UPON
+    return _share_within(body, other) > PART or _share_upon(body, other) > UPON
 
 
 def _share_within(body: Body, other: Body) -> float:
@@ -342,12 +352,18 @@ def _share_within(body: Body, other: Body) -> float:
 
 def _share_upon(body: Body, other: Body) -> float:
     """Give the share of a body's joints that lie upon another's limbs."""
-    joints, limbs = _to_pose(body).xy, _to_pose(other).xy[_LIMBS]  # (17, 2), (E, 2, 2)
+    reach = LIMB * min(body.region.size, other.region.size)
+    return float((_off_limbs(_to_pose(body).xy, other) < reach).mean())
+
+
+def _off_limbs(points: FloatArray, body: Body) -> FloatArray:
+    """Give how far points (n, 2) are from a body's nearest limb, (n,) pixels."""
+    limbs = _to_pose(body).xy[_LIMBS]  # (E, 2, 2)
     along = limbs[:, 1] - limbs[:, 0]  # (E, 2)
-    from_start = joints[:, None] - limbs[:, 0]  # (17, E, 2)
-    way = (from_start * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-6)  # (17, E)
-    off = np.linalg.norm(from_start - np.clip(way, 0, 1)[..., None] * along, axis=-1)  # (17, E)
-    return float((off.min(axis=1) < LIMB * min(body.region.size, other.region.size)).mean())
+    from_start = points[:, None] - limbs[:, 0]  # (n, E, 2)
+    way = (from_start * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-6)  # (n, E)
+    off: FloatArray = np.linalg.norm(from_start - np.clip(way, 0, 1)[..., None] * along, axis=-1).min(axis=1)
+    return off
 
 
 def _box(body: Body) -> tuple[FloatArray, FloatArray]:

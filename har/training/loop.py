@@ -179,6 +179,8 @@ def _batches(run: Run) -> Iterator[Batch]:
     rng = np.random.default_rng([*run.seed, 0, schedule.n_done])
     plan = plan_batches(run.learn, draw_order(run.learn, recipe, rng=rng), batch_size=recipe.batch_size, rng=rng)
     if schedule.this_pass == schedule.pass_steps:
+        if schedule.last_pass == schedule.pass_steps:
+            schedule.last_pass = len(plan)
         schedule.pass_steps = schedule.this_pass = len(plan)
     first = schedule.step - schedule.at
 
@@ -277,6 +279,8 @@ def _fit_into_time(run: Run) -> bool:
     given, schedule = run.given, run.schedule
     assert given.deadline_s is not None
     elapsed, step_s = given.workers.largest([time.monotonic() - given.deadline_s, run.meter.step_s])
+    if not run.meter.n_timed and elapsed < 0:  # a run gone on with has not taken a step yet
+        return False
     is_believed = run.meter.n_timed >= STEPS_TO_TIME or schedule.n_passes < schedule.most_passes
     if not is_believed and -elapsed > 2 * STEPS_TO_TIME * step_s:
         return False

@@ -43,10 +43,13 @@ class Schedule:
     step: int = 0
     phase: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.last_pass = self.last_pass or self.pass_steps  # what was kept by older versions does not say
+
     @classmethod
     def of(cls, *, pass_steps: int, n_passes: int) -> Schedule:
         """Plan so many whole passes."""
-        return cls(pass_steps, n_passes, n_passes, this_pass=pass_steps, last_pass=pass_steps)
+        return cls(pass_steps, n_passes, n_passes, this_pass=pass_steps)
 
     @property
     def is_over(self) -> bool:

@@ -96,7 +96,7 @@ def test_a_lamp_does_not_move_anything_and_empties_nothing() -> None:
 
     backdrop.look(room(light=40), people=[], time_s=now_s)
 
-    assert not backdrop.moves(*BODY)
+    assert not len(backdrop.moving_in(*BODY)[0])
     assert backdrop.moving(people=[]) == []
     assert backdrop.is_empty(*BODY)
 
@@ -110,9 +110,9 @@ def test_what_moves_is_found_unless_it_is_somebody_known() -> None:
     ((low, high),) = backdrop.moving(people=[])
     assert (low <= BODY[0] + 4).all()
     assert (high >= BODY[1] - 4).all()
-    assert backdrop.moves(*BODY)
-    assert not backdrop.moves(*BODY, but=[(BODY[0] - 4, BODY[1] + 4)])  # it is somebody else who moves there
-    assert backdrop.moves(*BODY)
+    moving, n_cells = backdrop.moving_in(*BODY)
+    assert 10 < len(moving) <= n_cells
+    assert ((moving > BODY[0] - 4) & (moving < BODY[1] + 4)).all()
     assert backdrop.moving(people=[Region(70.0, 70.0, 80.0)]) == []
 
 
@@ -123,7 +123,7 @@ def test_a_box_may_lie_anywhere(box: tuple[tuple[int, int], tuple[int, int]]) ->
     assert not backdrop.is_empty(low, high)
     watch(backdrop, 5.0, begin_s=0.0)
 
-    assert backdrop.moves(low, high) is False
+    assert not len(backdrop.moving_in(low, high)[0])
     assert backdrop.is_empty(low, high) in (True, False)
 
 

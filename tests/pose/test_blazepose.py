@@ -272,7 +272,7 @@ def test_a_second_pose_lengthways_upon_a_body_is_not_a_second_person_but_somebod
     assert show(estimator, begin_s=1.0, seconds=0.8)[-1] == 2
 
 
-def test_of_the_first_picture_whoever_is_lost_before_they_are_proven_is_not_searched_for(
+def test_of_the_first_picture_whoever_is_lost_before_they_are_proven_is_searched_for_and_must_prove_themselves_again(
     watched: tuple[BlazePose, Counting],
 ) -> None:
     estimator, networks = watched
@@ -281,9 +281,54 @@ def test_of_the_first_picture_whoever_is_lost_before_they_are_proven_is_not_sear
     networks.presence = lambda region: 0.1
     assert show(estimator, begin_s=0.13, seconds=0.07) == [0]
 
-    networks.presence = lambda region: 0.6  # enough for somebody who was lost, not for somebody new
+    networks.presence = lambda region: 0.6  # enough for somebody who was lost, not to be proven
 
-    assert not any(show(estimator, begin_s=0.2, seconds=1.0))
+    seen = show(estimator, begin_s=0.2, seconds=1.0)
+    assert 1 in seen[:3]
+    assert seen[-1] == 0
+    networks.presence = lambda region: 1.0
+    assert show(estimator, begin_s=1.2, seconds=1.0)[-1] == 1
+
+
+def test_a_camera_that_stutters_right_after_its_first_picture_loses_nobody(watched: tuple[BlazePose, Counting]) -> None:
+    estimator, networks = watched
+    networks.there = [Region(30, 20, 40)]
+    image = np.zeros((48, 64, 3), np.uint8)
+
+    assert [len(estimator.estimate(Frame(image, t, t, "hall"))) for t in np.arange(0.0, 20.0, 2.5)] == [1] * 8
+
+
+def test_what_moves_at_somebody_proven_does_not_prove_a_restless_newcomer_beside_them(
+    watched: tuple[BlazePose, Counting],
+) -> None:
+    estimator, networks = watched
+    proven, ghost = Region(20, 24, 30), Region(34, 24, 30)
+    locate, number = networks.locate, itertools.count()
+
+    def restless(image: Any, region: Region) -> Body:
+        body = locate(image, region)
+        if region.x < 30:
+            return body
+        wide = np.resize(np.array([[12.0, 14.0], [44.0, 34.0]], np.float32), (33, 2))  # its box reaches over the other
+        return Body(wide + 2.0 * (next(number) % 2), body.visibility, body.presence, region)
+
+    networks.locate = restless  # type: ignore[method-assign]
+    networks.there = [proven]
+    blink(estimator, begin_s=0.0, seconds=1.0, columns=slice(18, 22))
+    networks.there = [proven, ghost]
+    assert blink(estimator, begin_s=1.0, seconds=2.0, columns=slice(18, 22))[-1] == 1
+    assert blink(estimator, begin_s=3.0, seconds=2.0, columns=slice(36, 44))[-1] == 2  # now it is there that it moves
+
+
+def blink(estimator: BlazePose, *, begin_s: float, seconds: float, columns: slice) -> list[int]:
+    """Show a picture some columns of which change all the time; give how many people were seen in each frame."""
+    seen = []
+    for number in range(round(seconds * 15)):
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[10:40, columns] = 200 * (number // 3 % 2)
+        time_s = begin_s + number / 15
+        seen.append(len(estimator.estimate(Frame(image, time_s, time_s, "hall"))))
+    return seen
 
 
 def spread(region: Region, *, presence: float = 1.0) -> Body:
