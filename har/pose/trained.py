@@ -145,10 +145,13 @@ class Detector:
 
 
 def _sure(bundle: PoseBundle) -> float:
-    """Give the score from which a detector's boxes are best taken for people, as its training found."""
+    """Give the score from which a detector's boxes are best taken for people, as its training found.
+
+    Never more than `SURE`: on other pictures than those it has learnt from, a detector is less sure.
+    """
     figures = bundle.trained.get("validation")
     sure = figures.get("sure") if isinstance(figures, dict) else None
-    return float(sure) if isinstance(sure, int | float) and 0 < sure < 1 else SURE
+    return min(float(sure), SURE) if isinstance(sure, int | float) and sure > 0 else SURE
 
 
 def as_input(pictures: ImageArray) -> FloatArray:

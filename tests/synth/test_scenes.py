@@ -295,18 +295,37 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_files(scenes: Path, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_a_run_with_other_options_is_not_gone_on_with_and_begins_anew_if_not_asked_to_resume(tmp_path: Path) -> None:
+def test_what_was_begun_is_neither_overwritten_nor_gone_on_with_by_other_options(tmp_path: Path) -> None:
     def stop(done: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_scenes(tmp_path / "set", a_plan(1), jobs=1, progress=stop)
+    begun = contents(partial_folder(tmp_path / "set"))
 
+    with pytest.raises(ConfigError, match="Go on with --resume, or delete it"):
+        write_scenes(tmp_path / "set", a_plan(1), jobs=1)
     with pytest.raises(ConfigError, match="begun with other options"):
         write_scenes(tmp_path / "set", a_plan(1, seed=4), jobs=1, resume=True)
-    write_scenes(tmp_path / "set", a_plan(1, seed=4), jobs=1)
 
-    assert len(contents(tmp_path / "set")) == 2
+    assert contents(partial_folder(tmp_path / "set")) == begun
+
+
+def test_a_room_without_its_list_is_drawn_again_also_by_several_processes(scenes: Path, tmp_path: Path) -> None:
+    def stop(done: float) -> None:
+        raise KeyboardInterrupt
+
+    plan = a_plan(SHOTS_PER_ROOM + 1)
+    with pytest.raises(KeyboardInterrupt):
+        write_scenes(tmp_path / "set", plan, jobs=1, progress=stop)
+    partial = partial_folder(tmp_path / "set")
+    (partial / "rooms" / "000000.json").unlink()
+    (partial / "images" / "000001.jpg").write_bytes(b"half a picture")
+
+    write_scenes(tmp_path / "set", plan, jobs=2, resume=True)
+
+    ours, whole = contents(tmp_path / "set"), contents(scenes)
+    assert [name for name in ours if ours[name] != whole[name]] == ["annotations.json"]
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:

@@ -234,6 +234,31 @@ def test_a_run_that_is_stopped_keeps_the_very_step_it_was_at(tmp_path: Path) -> 
     assert resumed.history == whole.history
 
 
+def test_a_run_that_a_time_limit_had_cut_is_gone_on_with_under_another(tmp_path: Path) -> None:
+    clips = clip_set()
+    learn = cut_windows(clips, TINY, names=label_names(clips))
+    check = cut_windows([], TINY.resolved(clips), names=learn.names)
+    from har.models.stgcn import STGCNConfig
+
+    network = STGCN(STGCNConfig(n_classes=3, channels=(4,) * 9))
+    seen: list[Progress] = []
+    given = Conditions(
+        checkpoint=tmp_path / "state.safetensors",
+        deadline_s=time.monotonic() + 5.0,
+        report=seen.append,
+        is_stopped=lambda: len(seen) == 40,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        fit(network, learn, check, replace(TINY, epochs=10_000), seed=1, given=given)
+    assert seen[-1].n_epochs < 10_000
+
+    again = replace(given, resume=True, is_stopped=lambda: False, deadline_s=time.monotonic() + 3.0)
+    fit(network, learn, check, replace(TINY, epochs=10_000), seed=1, given=again)
+
+    assert seen[40].step == seen[39].step + 1
+    assert time.monotonic() < again.deadline_s + 1.0
+
+
 def full_disk(*arguments: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

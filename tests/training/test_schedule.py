@@ -41,6 +41,12 @@ def test_without_haste_every_pass_is_whole_and_the_rate_rises_and_falls_to_zero(
     assert rates[-1] < 0.01
 
 
+def test_a_state_kept_before_passes_could_be_short_is_read_as_whole_ones() -> None:
+    kept = {"pass_steps": 10, "most_passes": 5, "n_passes": 5, "n_done": 1, "at": 0, "this_pass": 10, "step": 10}
+
+    assert Schedule(**kept).steps_left == 40
+
+
 def test_a_time_limit_ends_with_a_whole_pass_and_a_rate_near_zero() -> None:
     schedule = Schedule.of(pass_steps=10, n_passes=1000)
 

@@ -45,6 +45,12 @@ class CenterNetSettings:
     channels: int = 32
     most: int = 50
 
+    def __post_init__(self) -> None:
+        if not all(32 <= side <= 4096 for side in (self.width_px, self.height_px)):
+            raise ValueError("width_px and height_px must lie between 32 and 4096")
+        if not (2 <= self.channels <= 1024 and 1 <= self.most <= 10_000):
+            raise ValueError("channels must lie between 2 and 1024, most between 1 and 10000")
+
 
 class CenterNet(nn.Module):
     """Pictures (N, 3, H, W) in [0, 1] into (N, 5, H / 4, W / 4).

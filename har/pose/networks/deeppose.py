@@ -42,6 +42,12 @@ class DeepPoseSettings:
     stages: int = 2
     look: float = 0.3
 
+    def __post_init__(self) -> None:
+        if not (32 <= self.size_px <= 1024 and 2 <= self.channels <= 1024):
+            raise ValueError("size_px must lie between 32 and 1024, channels between 2 and 1024")
+        if not (0 <= self.stages <= 8 and 0.01 <= self.look <= 2):
+            raise ValueError("stages must lie between 0 and 8, look between 0.01 and 2")
+
 
 class DeepPose(nn.Module):
     """Crops (N, 3, S, S) in [0, 1] into (N, stages + 1, V, 3): x, y in the crop, and the logit of "seen"."""

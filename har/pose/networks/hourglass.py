@@ -51,6 +51,12 @@ class HourglassSettings:
     target: Literal["gaussian", "cauchy"] = "gaussian"
     sigma: float = 1.5
 
+    def __post_init__(self) -> None:
+        if not (16 <= self.size_px <= 1024 and 2 <= self.channels <= 1024):
+            raise ValueError("size_px must lie between 16 and 1024, channels between 2 and 1024")
+        if not (1 <= self.stacks <= 16 and 1 <= self.depth <= 6 and 0.3 <= self.sigma <= 100):
+            raise ValueError("stacks must lie between 1 and 16, depth between 1 and 6, sigma between 0.3 and 100")
+
 
 class Hourglass(nn.Module):
     """Crops (N, 3, S, S) in [0, 1] into heat maps (N, stacks, V, S / 4, S / 4), the last of them the best."""

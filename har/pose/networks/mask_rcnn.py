@@ -92,7 +92,7 @@ class MaskRCNNSettings:
         n_levels = len(_LEVELS[self.backbone]) + 1
         if len(self.anchors_px) != n_levels or len({len(level) for level in self.anchors_px}) != 1:
             raise ValueError(f"anchors_px must have {n_levels} levels of equally many sides")
-        if not all(1 <= side <= 4096 for level in self.anchors_px for side in level):
+        if not self.anchors_px[0] or not all(1 <= side <= 4096 for level in self.anchors_px for side in level):
             raise ValueError("anchors_px must lie between 1 and 4096")
 
 
@@ -328,7 +328,7 @@ class _Depthwise(nn.Conv2d):
 
 
 class _ProposalHead(RPNHead):  # type: ignore[misc]
-    """Says in fp32 where boxes are: in bf16 the anchors' places would be rounded to two pixels."""
+    """Hands on in fp32 what it found: the anchors it shifts take its type, and bf16 would round them to two pixels."""
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Give for each level (N, A, H, W) logits and (N, 4A, H, W) shifts."""

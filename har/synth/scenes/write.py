@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
@@ -61,7 +62,8 @@ def write_scenes(
 ) -> dict[str, int]:
     """Write a set of simulated pictures; `out` is not there before all of it is written.
 
-    Until then it grows as `.<out>.partial` beside it, which stays if the run is broken off.
+    Until then it grows as `.<out>.partial` beside it, which stays if the run is broken off. What one version of the
+    program began, another does not go on with.
 
     Args:
         out: gets `images/`, `annotations.json` and perhaps `depth/`.
@@ -74,22 +76,24 @@ def write_scenes(
         How many "pictures", "people" and "empty" pictures there are.
 
     Raises:
-        ConfigError: `out` is there already, what is to be resumed had another plan, or a process broke down.
+        ConfigError: `out` is there already, or a process broke down; something was begun there and is not to be
+            resumed, or cannot be, since it had another plan.
     """
     if out.exists():
         raise ConfigError(f"{out}: is there already. Choose another --out, or delete it first.")
     partial = partial_folder(out)
-    if not (resume and _is_there(partial, plan)):
-        _begin(partial, plan)
+    if partial.exists():
+        _require_same(partial, plan, resume=resume)
+    _begin(partial, plan)
     found: list[list[dict[str, Any]]] = []
     for of_room in _work(partial, plan, jobs=jobs):
         found += of_room
         if progress is not None:
             progress(len(of_room))
     (partial / ANNOTATIONS).write_text(json.dumps(_coco(found, plan)) + "\n", encoding="utf-8")
-    shutil.rmtree(partial / _ROOMS)
-    (partial / _PLAN).unlink()
     partial.replace(out)
+    shutil.rmtree(out / _ROOMS)
+    (out / _PLAN).unlink()
     n_people = [len(people) for people in found]
     return {"pictures": len(found), "people": sum(n_people), "empty": n_people.count(0)}
 
@@ -99,21 +103,40 @@ def partial_folder(out: Path) -> Path:
     return out.parent / f".{out.name}.partial"
 
 
-def _is_there(partial: Path, plan: Plan) -> bool:
-    """Say whether a run left something; ConfigError if it was of another plan."""
-    if not (partial / _PLAN).is_file():
-        return False
-    if json.loads((partial / _PLAN).read_text(encoding="utf-8")) != asdict(plan):
-        raise ConfigError(f"{partial}: was begun with other options. Give the same ones, or leave out --resume.")
-    return True
+def _require_same(partial: Path, plan: Plan, *, resume: bool) -> None:
+    """Say with a ConfigError why what was begun cannot be gone on with."""
+    if not resume:
+        raise ConfigError(f"{partial}: a run was broken off there, or is under way. Go on with --resume, or delete it.")
+    try:
+        was: object = json.loads((partial / _PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        was = None
+    if was != _facts(plan):
+        raise ConfigError(
+            f"{partial}: was begun with other options, or by another version. Give the same options, or delete it."
+        )
 
 
 def _begin(partial: Path, plan: Plan) -> None:
-    """Make the folder in which a set grows; what an older run left there goes."""
-    shutil.rmtree(partial, ignore_errors=True)
+    """Make the folder in which a set grows."""
     for name in (IMAGES, _ROOMS, *((DEPTH,) if plan.depth else ())):
-        (partial / name).mkdir(parents=True)
-    (partial / _PLAN).write_text(json.dumps(asdict(plan)), encoding="utf-8")
+        (partial / name).mkdir(parents=True, exist_ok=True)
+    _write(partial / _PLAN, _facts(plan))
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    """Give what pictures depend on: the plan, and the program that draws them."""
+    program = hashlib.sha256()
+    for file in sorted(Path(__file__).parents[1].rglob("*.py")):
+        program.update(file.read_bytes())
+    return {**asdict(plan), "program": program.hexdigest()}
+
+
+def _write(file: Path, content: object) -> None:
+    """Write JSON all at once."""
+    unfinished = file.with_suffix(".new")
+    unfinished.write_text(json.dumps(content), encoding="utf-8")
+    unfinished.replace(file)
 
 
 def _work(folder: Path, plan: Plan, *, jobs: int) -> Iterator[list[list[dict[str, Any]]]]:
@@ -154,9 +177,7 @@ def _write_room(folder: Path, plan: Plan, room: int) -> list[list[dict[str, Any]
     for number, shot in enumerate(shots, start=first):
         _write_shot(folder, number, shot, depth=plan.depth)
         found.append([as_coco(person) for person in shot.people])
-    unfinished = kept.with_suffix(".new")
-    unfinished.write_text(json.dumps(found), encoding="utf-8")
-    unfinished.replace(kept)  # all at once, after the pictures
+    _write(kept, found)  # after the pictures
     return found
 
 

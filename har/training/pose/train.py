@@ -37,6 +37,7 @@ from har.pose.trained import make_network
 from har.training.checkpoint import forget_checkpoints, require_space
 from har.training.devices import CPU, Device
 from har.training.interrupts import heard_after_the_step
+from har.training.pose.augment import STRONG, Chances
 from har.training.pose.crops import CropLesson, people_in
 from har.training.pose.detection import DetectorLesson
 from har.training.pose.export import difference, to_onnx
@@ -174,10 +175,11 @@ def make_lesson(
     network: AnyNetwork, learn: Sequence[Picture], check: Sequence[Picture], *, taught: Sequence[Picture] = ()
 ) -> AnyLesson:
     """Give what a network learns from, and what it is judged by."""
+    chances = STRONG if taught else Chances()
     if isinstance(network, CenterNet):
-        return DetectorLesson(network, [*learn, *taught], check)
+        return DetectorLesson(network, [*learn, *taught], check, chances)
     if isinstance(network, MaskRCNN):
-        return MaskRCNNLesson(network, [*learn, *taught], check)
+        return MaskRCNNLesson(network, [*learn, *taught], check, replace(chances, full_turn_share=0.0))
     return CropLesson(network, [*people_in(learn), *people_in(taught, are_taught=True)], people_in(check))
 
 
@@ -231,8 +233,9 @@ def read_settings(kind: str, changes: Sequence[str]) -> AnySettings:
         detail = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in detail["loc"])
         raise ConfigError(f"--set {where}: {detail['msg']}.".replace("--set :", "--set:")) from None
-    except (ValueError, RuntimeError, ZeroDivisionError) as error:
-        raise ConfigError(f"--set {' '.join(changes)}: no {kind} can be built from that ({error}).") from None
+    except (ValueError, RuntimeError, TypeError, OverflowError, ZeroDivisionError, MemoryError) as error:
+        line = str(error).splitlines()[0][:200]
+        raise ConfigError(f"--set {' '.join(changes)}: no {kind} can be built from that ({line}).") from None
     return settings
 
 
