@@ -315,7 +315,9 @@ class _Depthwise(nn.Conv2d):
     def like(cls, layer: nn.Conv2d) -> _Depthwise:
         """Give one of the same form, with the same weights; its kernel is square."""
         n, (side, _), (stride, _), (dilation, _) = layer.groups, layer.kernel_size, layer.stride, layer.dilation
-        made = cls(n, n, side, stride, dilation * (side // 2), dilation, n, layer.bias is not None)
+        made: _Depthwise = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+            cls, n, n, side, stride, dilation * (side // 2), dilation, n, layer.bias is not None
+        )  # draws nothing: the same seed gives the other layers the same weights
         made.load_state_dict(layer.state_dict())
         return made
 
