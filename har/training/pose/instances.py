@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -35,8 +35,11 @@ class MaskRCNNLesson:
     network: MaskRCNN
     learn: Sequence[Picture]
     check: Sequence[Picture]
-    chances: Chances = field(default_factory=lambda: Chances(full_turn_share=0.0))
+    chances: Chances = field(default_factory=Chances)
     unit: str = "pictures"
+
+    def __post_init__(self) -> None:
+        self.chances = replace(self.chances, full_turn_share=0.0)  # whole pictures stay upright
 
     def __len__(self) -> int:
         """Give how many pictures it learns from in a pass."""

@@ -154,7 +154,7 @@ def train_pose(
         f"{kind}: {len(lesson)} {lesson.unit} to learn from, {len(check)} pictures of other scenes to choose the pass "
         f"by; on {machinery.device}"
     )
-    facts = {
+    facts: dict[str, object] = {
         "kind": kind,
         "data": digest_of([*pictures, *taught]),
         "pictures": len(pictures),
@@ -162,13 +162,11 @@ def train_pose(
         "seed": seed,
         "command": command,
         "device": str(machinery.device),
-        "test": {},
     }
     found = run_lesson(lesson, plan, out=out, facts=facts, seed=seed, machinery=machinery)
-    lesson.network.load_state_dict(found.state)
-    judged = make_lesson(network, (), test).judge(network.eval(), machinery.device.where) if test else {}
-    facts = facts | {"test": judged}
-    return write_pose_bundle(lesson.network, found, kind=kind, out=out, detector=detector, facts=facts)
+    network.load_state_dict(found.state)
+    facts["test"] = make_lesson(network, (), test).judge(network.eval(), machinery.device.where) if test else {}
+    return write_pose_bundle(network, found, kind=kind, out=out, detector=detector, facts=facts)
 
 
 def make_lesson(
@@ -179,7 +177,7 @@ def make_lesson(
     if isinstance(network, CenterNet):
         return DetectorLesson(network, [*learn, *taught], check, chances)
     if isinstance(network, MaskRCNN):
-        return MaskRCNNLesson(network, [*learn, *taught], check, replace(chances, full_turn_share=0.0))
+        return MaskRCNNLesson(network, [*learn, *taught], check, chances)
     return CropLesson(network, [*people_in(learn), *people_in(taught, are_taught=True)], people_in(check))
 
 
